@@ -1,1 +1,17 @@
+//! What a session asks of whoever extends the server, and what may be answered: stages, requests, verdicts.
+//!
+//! `inbound` asks through [`SessionHooks`], `plugin-host` answers; neither knows the other. The key-value space that
+//! plugins are given is named here too ([`KeyValue`]) and kept by `store`.
 
+mod key_value;
+mod session;
+mod stage;
+mod verdict;
+
+pub use key_value::{KeyValue, KvError, KvPage, KvValue};
+pub use session::{
+    Answer, BoxFuture, Finding, Hooks, NoHooks, Request, SessionFacts, SessionHooks, TlsFacts,
+    TransactionFacts,
+};
+pub use stage::{Stage, Stages};
+pub use verdict::Verdict;

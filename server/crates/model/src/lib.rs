@@ -1,1 +1,23 @@
+//! The nouns of mail that every other room speaks of: mailboxes, paths, the envelope, replies, ids, and content
+//! as pieces of stored bytes.
+//!
+//! Nothing here waits, reads a file or looks at a clock; a time is a [`Timestamp`] that somebody hands in.
+//!
+//! Standards: RFC 5321 (4.1.2 and 4.1.3 syntax, 4.2 replies, 4.5.3.1 sizes), RFC 3463 (enhanced status codes), RFC 6531
+//! (addresses beyond ASCII), RFC 5890 (internationalised domain names).
 
+mod content;
+mod domain;
+mod envelope;
+mod id;
+mod mailbox;
+mod reply;
+mod time;
+
+pub use content::{Content, Piece, Source};
+pub use domain::{Domain, DomainError};
+pub use envelope::{Envelope, Param, Recipient};
+pub use id::{QueueId, SessionId};
+pub use mailbox::{ForwardPath, Mailbox, MailboxError, ReversePath};
+pub use reply::{EnhancedStatus, Reply};
+pub use time::Timestamp;

@@ -1,0 +1,146 @@
+//! What is asked during a session, with what is known at that moment, and what comes back.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use model::{Content, Envelope, Mailbox, Param, QueueId, ReversePath, SessionId};
+
+use crate::{Stages, Verdict};
+
+/// A boxed future, so that the traits here can be used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What is known of a session; it grows while the session goes on.
+#[derive(Debug, Clone)]
+pub struct SessionFacts {
+    pub id: SessionId,
+    /// The listener's name in the configuration.
+    pub listener: Arc<str>,
+    pub peer: SocketAddr,
+    /// Reverse DNS that was confirmed by a forward lookup.
+    pub peer_name: Option<String>,
+    /// The name given with HELO, EHLO or LHLO.
+    pub helo: Option<String>,
+    pub tls: Option<TlsFacts>,
+    pub auth_user: Option<String>,
+}
+
+/// What was agreed on in the TLS handshake.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// `TLSv1.3`, as RFC 8314 section 4.3 writes it.
+    pub version: String,
+    pub cipher: String,
+}
+
+/// What is known of the transaction under way.
+#[derive(Debug, Clone)]
+pub struct TransactionFacts {
+    pub id: QueueId,
+    /// At rcpt the recipient in question is the last one here, so that a hook may put another in its place.
+    pub envelope: Envelope,
+    /// From the message stage on.
+    pub content: Option<Content>,
+    /// What sender authentication found.
+    pub findings: Vec<Finding>,
+}
+
+/// One result of sender authentication, as in an Authentication-Results field (RFC 8601).
+#[derive(Debug, Clone)]
+pub struct Finding {
+    pub method: String,
+    pub result: String,
+    pub domain: Option<String>,
+    pub detail: String,
+}
+
+/// One question.
+#[derive(Debug, Clone, Copy)]
+pub enum Request<'a> {
+    Connect,
+    Ehlo { name: &'a str },
+    Auth { mechanism: &'a str, user: &'a str },
+    Mail { sender: &'a ReversePath, params: &'a [Param] },
+    Rcpt { recipient: &'a Mailbox, params: &'a [Param] },
+    Data,
+    Message,
+    Disconnect,
+}
+
+impl Request<'_> {
+    /// The stage that the question belongs to.
+    pub fn stage(&self) -> crate::Stage {
+        use crate::Stage;
+        match self {
+            Self::Connect => Stage::Connect,
+            Self::Ehlo { .. } => Stage::Ehlo,
+            Self::Auth { .. } => Stage::Auth,
+            Self::Mail { .. } => Stage::Mail,
+            Self::Rcpt { .. } => Stage::Rcpt,
+            Self::Data => Stage::Data,
+            Self::Message => Stage::Message,
+            Self::Disconnect => Stage::Disconnect,
+        }
+    }
+}
+
+/// What comes back: the verdict, who gave it, and what was rewritten.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub verdict: Verdict,
+    /// The plugin that ended the stage; nothing when all of them said `Proceed`.
+    pub by: Option<Arc<str>>,
+    /// The envelope after the plugins' edits, when there were any.
+    pub envelope: Option<Envelope>,
+    /// The message after the plugins' edits, when there were any.
+    pub content: Option<Content>,
+}
+
+/// Whoever extends the server. Shared by all sessions.
+pub trait Hooks: Send + Sync + fmt::Debug {
+    /// Begins a session; it keeps the plugins of this moment until its end.
+    fn begin(&self) -> Box<dyn SessionHooks>;
+}
+
+/// The plugins of one session.
+pub trait SessionHooks: Send {
+    /// The stages at which somebody wants to be asked. Asking at another one is allowed and costs an empty answer.
+    fn stages(&self) -> Stages;
+
+    /// Asks the plugins in order. Never fails: a plugin that does is answered for by its failure policy.
+    ///
+    /// Dropping the future abandons the question; the plugins that it had reached are not asked again in this session.
+    fn ask<'a>(
+        &'a mut self,
+        request: Request<'a>,
+        session: &'a Arc<SessionFacts>,
+        transaction: Option<&'a Arc<TransactionFacts>>,
+    ) -> BoxFuture<'a, Answer>;
+}
+
+/// A server without plugins.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    fn begin(&self) -> Box<dyn SessionHooks> {
+        Box::new(Self)
+    }
+}
+
+impl SessionHooks for NoHooks {
+    fn stages(&self) -> Stages {
+        Stages::NONE
+    }
+
+    fn ask<'a>(
+        &'a mut self,
+        _: Request<'a>,
+        _: &'a Arc<SessionFacts>,
+        _: Option<&'a Arc<TransactionFacts>>,
+    ) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(Answer::default()))
+    }
+}
