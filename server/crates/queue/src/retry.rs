@@ -1,0 +1,94 @@
+//! When an attempt that failed is made again (RFC 5321 section 4.5.4.1).
+
+use std::time::Duration;
+
+use model::Timestamp;
+use rand::{Rng, RngExt};
+
+/// Pauses between attempts, and when to give up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrySchedule {
+    /// The pause after the first, second, ... attempt; the last repeats. Never empty.
+    pauses: Vec<Duration>,
+    /// An entry older than this is given up after its next failure.
+    pub expire: Duration,
+}
+
+impl RetrySchedule {
+    /// How far a pause is stretched or shortened at random, in percent, so that a host that comes back is not met
+    /// by everything at once.
+    pub const JITTER_PERCENT: u64 = 10;
+
+    /// A schedule; nothing when there is no pause, or one of zero.
+    pub fn new(pauses: Vec<Duration>, expire: Duration) -> Option<Self> {
+        let usable = !pauses.is_empty() && pauses.iter().all(|pause| !pause.is_zero());
+        usable.then_some(Self { pauses, expire })
+    }
+
+    /// When to try again after `attempts` attempts; nothing when the entry is to be given up.
+    ///
+    /// The last attempt is made when the entry expires, not a whole pause before.
+    pub fn next(
+        &self,
+        arrived: Timestamp,
+        now: Timestamp,
+        attempts: u32,
+        rng: &mut impl Rng,
+    ) -> Option<Timestamp> {
+        let deadline = arrived + self.expire;
+        if now >= deadline {
+            return None;
+        }
+        let nth = (attempts.max(1) as usize - 1).min(self.pauses.len() - 1);
+        let pause_ms = u64::try_from(self.pauses[nth].as_millis()).unwrap_or(u64::MAX / 200);
+        let spread = pause_ms.saturating_mul(Self::JITTER_PERCENT) / 100;
+        let jittered = pause_ms - spread + rng.random_range(0..=spread.saturating_mul(2));
+        Some((now + Duration::from_millis(jittered.max(1))).min(deadline))
+    }
+}
+
+impl Default for RetrySchedule {
+    /// After 5 and 15 minutes, 1 hour, then every 4 hours; given up after 5 days.
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            pauses: vec![minutes(5), minutes(15), minutes(60), minutes(240)],
+            expire: Duration::from_secs(5 * 24 * 60 * 60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_last_pause_repeats_until_expiry_cuts_it_short() {
+        let schedule = RetrySchedule::default();
+        let rng = &mut rand::rng();
+        let start = Timestamp(0);
+        let first = schedule.next(start, start, 1, rng).unwrap().0;
+        assert!((270_000..=330_000).contains(&first), "{first}");
+        let late = start + Duration::from_secs(5 * 86_400 - 60);
+        assert_eq!(schedule.next(start, late, 40, rng), Some(start + schedule.expire));
+        assert_eq!(schedule.next(start, start + schedule.expire, 41, rng), None);
+    }
+
+    #[test]
+    fn a_schedule_without_a_pause_is_none() {
+        assert_eq!(RetrySchedule::new(Vec::new(), Duration::from_secs(1)), None);
+        assert_eq!(RetrySchedule::new(vec![Duration::ZERO], Duration::from_secs(1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_attempt_lies_ahead_and_never_behind_the_expiry(now in 0u64..500_000_000, attempts in 0u32..50) {
+            let schedule = RetrySchedule::default();
+            match schedule.next(Timestamp(0), Timestamp(now), attempts, &mut rand::rng()) {
+                Some(at) => prop_assert!(at.0 > now && at <= Timestamp(0) + schedule.expire),
+                None => prop_assert!(Timestamp(now) >= Timestamp(0) + schedule.expire),
+            }
+        }
+    }
+}
