@@ -3,13 +3,16 @@
 // Written for QuickJS, which has the language and none of the web: no TextDecoder, no atob, no Buffer.
 // Known gap: charsets other than UTF-8, US-ASCII and the ISO 8859-1 family stay encoded.
 
-const ENCODED_WORD = /=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bq])\?([^?\s]*)\?=/gi;
+// No flag i: with it QuickJS takes milliseconds where it takes microseconds without.
+const ENCODED_WORD = /=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=/g;
 const LATIN1 = new Set(["iso-8859-1", "iso-8859-15", "windows-1252", "latin1"]);
 const UTF8 = new Set(["utf-8", "utf8", "us-ascii", "ascii"]);
 
 /** The text of a raw field value: octets in, a string out. Never throws. */
 export function decodeField(octets) {
   const raw = utf8(octets).replace(/\r?\n(?=[ \t])/g, "");
+  if (!raw.includes("=?")) return raw;
+
   let text = "";
   let end = 0;
   let run = null; // neighbours of one charset are decoded as one: many senders cut inside a character
@@ -17,7 +20,8 @@ export function decodeField(octets) {
     if (run) text += run.decode(run.octets);
     run = null;
   };
-  for (const found of raw.matchAll(ENCODED_WORD)) {
+  ENCODED_WORD.lastIndex = 0;
+  for (let found; (found = ENCODED_WORD.exec(raw)) !== null; ) {
     const [word, charset, encoding, payload] = found;
     const decode = decoderFor(charset.toLowerCase());
     let between = raw.slice(end, found.index);
@@ -49,22 +53,25 @@ export function ascii(text) {
 
 /** UTF-8; what is not, is read as ISO 8859-1, so that nothing is lost. */
 function utf8(octets) {
+  const plain = latin1(octets);
+  if (!/[\x80-\xff]/.test(plain)) return plain;
   try {
-    return decodeURIComponent(Array.from(octets, (octet) => "%" + octet.toString(16).padStart(2, "0")).join(""));
+    return decodeURIComponent(plain.replace(/[\x80-\xff%]/g, (octet) => "%" + octet.charCodeAt(0).toString(16)));
   } catch {
-    return latin1(octets);
+    return plain;
   }
 }
 
 function latin1(octets) {
   let text = "";
-  for (const octet of octets) text += String.fromCharCode(octet);
+  // In pieces: a call takes only so many arguments.
+  for (let i = 0; i < octets.length; i += 1024) text += String.fromCharCode(...octets.slice(i, i + 1024));
   return text;
 }
 
 /** The Q encoding: RFC 2047 section 4.2. */
 function quoted(payload) {
-  const plain = payload.replace(/_/g, " ").replace(/=([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  const plain = payload.replace(/_/g, " ").replace(/=([0-9a-fA-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
   return Array.from(plain, (character) => character.charCodeAt(0) & 0xff);
 }
 

@@ -3,8 +3,9 @@
 
 import { ascii, decodeField } from "./encoded-words.js";
 
-/** How much of a field the patterns look at, in characters. */
-export const FIELD_CHARACTERS = 2000;
+/** How much of a field is read, in octets, and how much of it the patterns look at, in characters. */
+export const FIELD_OCTETS = 4000;
+export const FIELD_CHARACTERS = 1000;
 
 const refusal = (text) => ({ tag: "reject", val: { code: 550, status: { class: 5, subject: 7, detail: 1 }, text } });
 
@@ -44,7 +45,8 @@ function firstMatch(patterns, transaction) {
 
 /** Text as the eye takes it: decoded, and without look-alike forms such as full-width letters. */
 function readable(octets) {
-  return decodeField(octets).normalize("NFKC").slice(0, FIELD_CHARACTERS);
+  const text = decodeField(octets.subarray(0, FIELD_OCTETS)).slice(0, FIELD_CHARACTERS);
+  return /[^ -~]/.test(text) ? text.normalize("NFKC") : text;
 }
 
 /** How many tagged messages the sender has sent in this window; 0 when nobody is counted. */

@@ -92,6 +92,6 @@ test("without the grant kv messages are tagged and the log says what is missing"
 });
 
 test("only the beginning of a field is searched", () => {
-  const session = new SessionDouble({ fields: [["Subject", `${"x".repeat(2000)}casino`]] });
+  const session = new SessionDouble({ fields: [["Subject", `${"x".repeat(1000)}casino`]] });
   assert.deepEqual(judge({ reject: ["casino"] }, session), proceed);
 });
