@@ -15,7 +15,8 @@ const DEFAULTS = {
 
 /** Throws an Error whose message names the setting and what it takes. */
 export function readSettings(json) {
-  const given = json.trim() === "" ? {} : JSON.parse(json);
+  const given = JSON.parse(json || "null") ?? {}; // a plugin without settings gets null
+  if (typeof given !== "object" || Array.isArray(given)) throw new Error("the settings are no table");
   for (const key of Object.keys(given)) {
     if (!Object.hasOwn(DEFAULTS, key)) throw new Error(`unknown setting ${key}; there are ${Object.keys(DEFAULTS).join(", ")}`);
   }

@@ -6,7 +6,7 @@ import { LIMITS, readSettings } from "../src/settings.js";
 const reads = (settings) => () => readSettings(JSON.stringify(settings));
 
 test("no settings are settings", () => {
-  for (const json of ["", "{}"]) {
+  for (const json of ["", "null", "{}"]) {
     const settings = readSettings(json);
     assert.deepEqual([settings.reject, settings.tag, settings.strikes], [[], [], 0]);
   }
@@ -17,6 +17,7 @@ test("a single pattern is a list of one", () => {
 });
 
 for (const [settings, message] of [
+  [["casino"], /the settings are no table/],
   [{ rejects: [] }, /unknown setting rejects; there are reject, tag,/],
   [{ reject: 7 }, /setting reject takes a list of patterns/],
   [{ reject: ["a", 7] }, /setting reject takes a list of patterns/],
