@@ -1,6 +1,6 @@
 // Header text as a person reads it: unfolded, with encoded words decoded (RFC 2047).
 //
-// Written for QuickJS, which has the language and none of the web: no TextDecoder, no atob, no Buffer.
+// Written for QuickJS, which has the language and none of the web: no TextDecoder and no Buffer.
 // Known gap: charsets other than UTF-8, US-ASCII and the ISO 8859-1 family stay encoded.
 
 // No flag i: with it QuickJS takes milliseconds where it takes microseconds without.
