@@ -7,12 +7,16 @@
 //! Standards: RFC 5322 (header fields), RFC 5321 (4.4 trace fields, 6.3 loops), RFC 2045 to 2047 and 2231 (MIME), RFC 3464,
 //! 6522 and 6533 (delivery status notifications), RFC 3848 and 6531 (transmission types).
 
+mod date;
 mod draft;
 mod field;
 mod header_block;
 mod splice;
+mod trace;
 
+pub use date::{format_date, message_id};
 pub use draft::Draft;
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
 pub use splice::BodyError;
+pub use trace::{Received, Transmission, count_received, delivered_to, prepend, return_path};
