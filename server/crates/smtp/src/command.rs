@@ -1,0 +1,304 @@
+//! Commands and their arguments (RFC 5321 section 4.1), read from one line.
+
+use model::{ForwardPath, Mailbox, MailboxError, Param, ReversePath};
+
+/// A command that a client may send to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Helo {
+        name: String,
+    },
+    Ehlo {
+        name: String,
+    },
+    Lhlo {
+        name: String,
+    },
+    Mail {
+        sender: ReversePath,
+        params: Vec<Param>,
+    },
+    Rcpt {
+        path: ForwardPath,
+        params: Vec<Param>,
+    },
+    Data,
+    Rset,
+    Noop,
+    Vrfy,
+    Help,
+    Quit,
+    /// A command of the standards that this server does not carry out.
+    NotImplemented,
+    /// The first line of an HTTP request: a browser, or somebody using one against us.
+    Http,
+}
+
+/// Why a line is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("command not recognized")]
+    Unknown,
+    #[error("the line has characters beyond ASCII that are not valid UTF-8, or control characters")]
+    Characters,
+    #[error("{0}")]
+    Syntax(&'static str),
+    /// The reverse-path is not valid.
+    #[error("sender address: {0}")]
+    Sender(MailboxError),
+    /// The forward-path is not valid.
+    #[error("recipient address: {0}")]
+    Recipient(MailboxError),
+}
+
+/// How strictly MAIL and RCPT are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Paths {
+    /// As a person types them: white space behind the colon, and no angle brackets, are understood.
+    #[default]
+    Lenient,
+    /// As RFC 5321 section 4.1.2 writes them and not otherwise.
+    Strict,
+}
+
+impl Command {
+    /// Reads a line without its CRLF.
+    pub fn parse(line: &[u8], paths: Paths) -> Result<Self, CommandError> {
+        let line = std::str::from_utf8(line).map_err(|_| CommandError::Characters)?;
+        if line.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(CommandError::Characters);
+        }
+        let line = line.trim_end_matches([' ', '\t']);
+        let end = line.find([' ', '\t']).unwrap_or(line.len());
+        let (verb, argument) = (line[..end].to_ascii_uppercase(), line[end..].trim_start());
+        match verb.as_str() {
+            "HELO" => Ok(Self::Helo { name: host_name(argument)? }),
+            "EHLO" => Ok(Self::Ehlo { name: host_name(argument)? }),
+            "LHLO" => Ok(Self::Lhlo { name: host_name(argument)? }),
+            "MAIL" => mail(argument, paths),
+            "RCPT" => rcpt(argument, paths),
+            "DATA" => no_argument(argument, Self::Data),
+            "RSET" => no_argument(argument, Self::Rset),
+            "QUIT" => no_argument(argument, Self::Quit),
+            "NOOP" => Ok(Self::Noop),
+            "HELP" => Ok(Self::Help),
+            "VRFY" if argument.is_empty() => Err(CommandError::Syntax("VRFY needs an address or a name")),
+            "VRFY" => Ok(Self::Vrfy),
+            "EXPN" | "TURN" | "ETRN" | "ATRN" | "SEND" | "SOML" | "SAML" | "BDAT" | "AUTH" | "STARTTLS"
+            | "XCLIENT" | "XFORWARD" | "BURL" => Ok(Self::NotImplemented),
+            "GET" | "POST" | "PUT" | "HEAD" | "OPTIONS" | "CONNECT" if argument.contains("HTTP/") => {
+                Ok(Self::Http)
+            }
+            _ => Err(CommandError::Unknown),
+        }
+    }
+}
+
+fn no_argument(argument: &str, command: Command) -> Result<Command, CommandError> {
+    match argument {
+        "" => Ok(command),
+        _ => Err(CommandError::Syntax("this command takes no argument")),
+    }
+}
+
+/// The name that a client gives itself. Any one word is taken: refusing mail for it is a policy, not a syntax
+/// (RFC 5321 section 4.1.4).
+fn host_name(argument: &str) -> Result<String, CommandError> {
+    match argument {
+        "" => Err(CommandError::Syntax("a host name or address literal is needed")),
+        _ if argument.contains([' ', '\t']) => Err(CommandError::Syntax("a host name is one word")),
+        _ if argument.len() > 255 => Err(CommandError::Syntax("the host name is longer than 255 octets")),
+        _ => Ok(argument.to_owned()),
+    }
+}
+
+fn mail(argument: &str, paths: Paths) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Syntax("usage: MAIL FROM:<address>");
+    let rest = strip_keyword(argument, "FROM").ok_or(USAGE)?;
+    let (path, params) = split_path(rest, paths).ok_or(USAGE)?;
+    let sender = match path {
+        "" => ReversePath::Null,
+        address => {
+            ReversePath::Mailbox(Mailbox::parse(without_source_route(address)).map_err(CommandError::Sender)?)
+        }
+    };
+    Ok(Command::Mail { sender, params: parse_params(params)? })
+}
+
+fn rcpt(argument: &str, paths: Paths) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Syntax("usage: RCPT TO:<address>");
+    let rest = strip_keyword(argument, "TO").ok_or(USAGE)?;
+    let (path, params) = split_path(rest, paths).ok_or(USAGE)?;
+    let path = match path {
+        "" => return Err(CommandError::Syntax("the recipient address is empty")),
+        //= RFC 5321 section 4.5.1: <Postmaster> without a domain must be taken.
+        address if address.eq_ignore_ascii_case("postmaster") => ForwardPath::Postmaster,
+        address => {
+            let mailbox = Mailbox::parse(without_source_route(address)).map_err(CommandError::Recipient)?;
+            ForwardPath::Mailbox(mailbox)
+        }
+    };
+    Ok(Command::Rcpt { path, params: parse_params(params)? })
+}
+
+/// What follows `FROM:` or `TO:`.
+fn strip_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
+    let head = argument.get(..keyword.len())?;
+    let rest = head.eq_ignore_ascii_case(keyword).then(|| &argument[keyword.len()..])?;
+    rest.strip_prefix(':')
+}
+
+/// Splits the path, without its brackets, from the parameters.
+fn split_path(rest: &str, paths: Paths) -> Option<(&str, &str)> {
+    let trimmed = match paths {
+        Paths::Strict => rest,
+        Paths::Lenient => rest.trim_start(),
+    };
+    if let Some(inner) = trimmed.strip_prefix('<') {
+        let end = closing_bracket(inner)?;
+        let params = &inner[end + 1..];
+        let separated = params.is_empty() || params.starts_with([' ', '\t']);
+        return separated.then_some((&inner[..end], params));
+    }
+    if paths == Paths::Strict || trimmed.is_empty() {
+        return None;
+    }
+    let end = trimmed.find([' ', '\t']).unwrap_or(trimmed.len());
+    let (path, params) = trimmed.split_at(end);
+    (!path.contains(['<', '>'])).then_some((path, params))
+}
+
+/// Where `>` ends the path; one inside quotes does not.
+fn closing_bracket(inner: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in inner.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '>' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `@a,@b:user@c` is `user@c`: source routes are to be understood and ignored (RFC 5321 appendix C).
+fn without_source_route(path: &str) -> &str {
+    match path.split_once(':') {
+        Some((route, address)) if route.starts_with('@') => address,
+        _ => path,
+    }
+}
+
+/// `KEYWORD` and `KEYWORD=value`, separated by white space (RFC 5321 section 4.1.2, esmtp-param).
+fn parse_params(text: &str) -> Result<Vec<Param>, CommandError> {
+    const BAD: CommandError = CommandError::Syntax("a parameter is not valid");
+    let mut params: Vec<Param> = Vec::new();
+    for word in text.split([' ', '\t']).filter(|word| !word.is_empty()) {
+        let (keyword, value) = match word.split_once('=') {
+            Some((keyword, value)) => (keyword, Some(value)),
+            None => (word, None),
+        };
+        let keyword_fits = keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && keyword.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !keyword_fits || value.is_some_and(|value| value.is_empty() || value.contains('=')) {
+            return Err(BAD);
+        }
+        let keyword = keyword.to_ascii_uppercase();
+        if params.iter().any(|param| param.keyword == keyword) {
+            return Err(CommandError::Syntax("a parameter is given twice"));
+        }
+        params.push(Param { keyword, value: value.map(str::to_owned) });
+    }
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str) -> Result<Command, CommandError> {
+        Command::parse(line.as_bytes(), Paths::Lenient)
+    }
+
+    fn sender(line: &str) -> String {
+        match read(line) {
+            Ok(Command::Mail { sender, .. }) => sender.to_string(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_person_types_is_understood_unless_paths_are_strict() {
+        for line in [
+            "MAIL FROM:<ann@example.org>",
+            "mail from: <ann@example.org>",
+            "MAIL FROM: ann@example.org",
+            "Mail  From:ann@example.org  ",
+        ] {
+            assert_eq!(sender(line), "<ann@example.org>");
+        }
+        for line in ["MAIL FROM: <ann@example.org>", "MAIL FROM:ann@example.org"] {
+            assert!(Command::parse(line.as_bytes(), Paths::Strict).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn paths_may_be_null_routed_quoted_or_postmaster() {
+        assert_eq!(sender("MAIL FROM:<>"), "<>");
+        assert_eq!(sender("MAIL FROM:<@a.example,@b.example:ann@example.org>"), "<ann@example.org>");
+        assert_eq!(sender("MAIL FROM:<\"a > b\"@example.org> SIZE=1"), "<\"a > b\"@example.org>");
+        let postmaster = Command::Rcpt { path: ForwardPath::Postmaster, params: Vec::new() };
+        assert_eq!(read("RCPT TO:<PostMaster>"), Ok(postmaster));
+    }
+
+    #[test]
+    fn parameters_are_split_and_upper_cased() {
+        let Ok(Command::Mail { params, .. }) = read("MAIL FROM:<a@b> size=10  BODY=8BITMIME smtputf8") else {
+            panic!("not understood")
+        };
+        let shown: Vec<_> = params.iter().map(|p| (p.keyword.as_str(), p.value.as_deref())).collect();
+        assert_eq!(shown, [("SIZE", Some("10")), ("BODY", Some("8BITMIME")), ("SMTPUTF8", None)]);
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused() {
+        for bad in [
+            "",
+            " ",
+            "MAIL",
+            "MAIL FROM",
+            "MAIL FROM:",
+            "MAIL FROM:<a@b",
+            "MAIL FROM:<a@b>x",
+            "MAIL TO:<a@b>",
+            "RCPT TO:<>",
+            "RCPT TO:<a>",
+            "MAIL FROM:<a@b> SIZE=",
+            "MAIL FROM:<a@b> SIZE=1 SIZE=2",
+            "EHLO",
+            "EHLO a b",
+            "DATA now",
+            "QUIT x",
+            "VRFY",
+            "MAIL FROM:<a@b> =x",
+            "XYZZY",
+            "MAIL FROM:<a\u{0}@b>",
+            "MAIL FROM:a@b>",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Command::parse(b"HELO \xff", Paths::Lenient), Err(CommandError::Characters));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..100), verb in "(MAIL FROM:|RCPT TO:|EHLO |)") {
+            let whole = [verb.as_bytes(), &line].concat();
+            let _ = Command::parse(&whole, Paths::Lenient);
+            let _ = Command::parse(&whole, Paths::Strict);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a session tells its driver, and what the driver answers.
+
+use model::{ForwardPath, Param, Reply, ReversePath};
+
+/// What happened. Those marked *asks* want an [`Answer`] before the session goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// *Asks.* The connection is there; the answer is the greeting.
+    Connect,
+    /// *Asks.* HELO or EHLO.
+    Hello { name: String, extended: bool },
+    /// *Asks.* MAIL, its parameters checked.
+    Mail { sender: ReversePath, params: Vec<Param> },
+    /// *Asks.* RCPT, its parameters checked and the limit not reached.
+    Rcpt { path: ForwardPath, params: Vec<Param> },
+    /// *Asks.* DATA, with at least one recipient.
+    Data,
+    /// The next octets of the content, unstuffed.
+    Content(Vec<u8>),
+    /// *Asks.* The content is whole; a positive answer takes the message on.
+    Message,
+    /// The transaction under way is over without a message.
+    Reset(ResetReason),
+    /// The session is over. What is left of the output is sent first.
+    Closed(CloseReason),
+}
+
+impl Event {
+    /// Whether the session waits for an [`Answer`].
+    pub fn asks(&self) -> bool {
+        !matches!(self, Self::Content(_) | Self::Reset(_) | Self::Closed(_))
+    }
+}
+
+/// Why a transaction ended without a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetReason {
+    /// RSET, HELO or EHLO.
+    Client,
+    /// The content was refused by the session itself: its size, its lines.
+    Content,
+    /// The session ended.
+    Closed,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    Quit,
+    /// The client closed the connection or it broke.
+    Gone,
+    /// A timeout of [`crate::Limits`].
+    TimedOut,
+    /// [`crate::Limits::errors`] or another limit of the session was reached.
+    Limit,
+    /// An answer said so.
+    Refused,
+    /// The server stops.
+    Shutdown,
+}
+
+impl CloseReason {
+    /// The name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Gone => "gone",
+            Self::TimedOut => "timed-out",
+            Self::Limit => "limit",
+            Self::Refused => "refused",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The driver's answer to an event that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on, with the usual reply.
+    Proceed,
+    /// Go on with this reply when it is positive; with a negative one the command is refused.
+    Say(Reply),
+    /// Say this, then end the session.
+    Close(Reply),
+}
