@@ -1,0 +1,221 @@
+//! What a hook can ask about the session and the mail transaction that it runs in.
+
+use crate::body::Body;
+use crate::headers::Headers;
+use crate::{Error, Mailbox, Param, Recipient, host};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// How many recipients are asked for at once.
+const PAGE: u32 = 256;
+
+/// The session and transaction of the running hook. Everything is asked when it is needed and nothing is kept.
+///
+/// Edits are staged by the server: they stand when the hook says proceed or accept, and are gone when it refuses,
+/// traps or runs out of its time.
+#[derive(Debug)]
+pub struct Context(());
+
+impl Context {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_the_running_hook() -> Context {
+        Context(())
+    }
+
+    /// The session's name in the log.
+    #[must_use]
+    pub fn session_id(&self) -> String {
+        host::session_id()
+    }
+
+    /// The configured name of the listener that took the connection.
+    #[must_use]
+    pub fn listener(&self) -> String {
+        host::listener()
+    }
+
+    /// Who has connected; `::ffff:192.0.2.1` is given as `192.0.2.1`, what is no address as `0.0.0.0`.
+    #[must_use]
+    pub fn peer_ip(&self) -> IpAddr {
+        host::peer_ip().parse().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip: IpAddr| ip.to_canonical())
+    }
+
+    /// The client's port.
+    #[must_use]
+    pub fn peer_port(&self) -> u16 {
+        host::peer_port()
+    }
+
+    /// The client's name by reverse DNS, if it leads back to the address.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<String> {
+        host::peer_name()
+    }
+
+    /// What HELO, EHLO or LHLO said.
+    #[must_use]
+    pub fn helo(&self) -> Option<String> {
+        host::helo()
+    }
+
+    /// Such as `TLSv1.3`, when the session is encrypted.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<String> {
+        host::tls_version()
+    }
+
+    /// The cipher suite's name.
+    #[must_use]
+    pub fn tls_cipher(&self) -> Option<String> {
+        host::tls_cipher()
+    }
+
+    /// Who the client has proved to be.
+    #[must_use]
+    pub fn auth_user(&self) -> Option<String> {
+        host::auth_user()
+    }
+
+    /// A note that a plugin of this session left.
+    #[must_use]
+    pub fn note(&self, key: &str) -> Option<String> {
+        host::note(key)
+    }
+
+    /// Leaves a note for the other plugins of this session.
+    pub fn set_note(&self, key: &str, value: &str) {
+        host::set_note(key, value);
+    }
+
+    /// The transaction's name in the log and the queue.
+    #[must_use]
+    pub fn transaction_id(&self) -> String {
+        host::transaction_id()
+    }
+
+    /// Who sends; `None` is the null reverse-path (and no transaction).
+    #[must_use]
+    pub fn sender(&self) -> Option<Mailbox> {
+        host::sender()
+    }
+
+    /// The ESMTP parameters of MAIL.
+    #[must_use]
+    pub fn sender_params(&self) -> Vec<Param> {
+        host::sender_params()
+    }
+
+    /// Another sender, or the null reverse-path.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for what is no mailbox; [`Error::Unavailable`] outside a transaction.
+    pub fn set_sender(&self, address: Option<&Mailbox>) -> Result<(), Error> {
+        host::set_sender(address)
+    }
+
+    /// The recipients accepted so far.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Recipient> {
+        let mut all = Vec::new();
+        loop {
+            let page = host::recipients(all.len() as u32, PAGE);
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    }
+
+    /// One more recipient; its id.
+    ///
+    /// # Errors
+    /// As [`set_sender`](Context::set_sender), and [`Error::Quota`] when there are too many.
+    pub fn add_recipient(&self, address: &Mailbox) -> Result<u32, Error> {
+        self.add_recipient_with(address, &[])
+    }
+
+    /// One more recipient, with ESMTP parameters; its id.
+    ///
+    /// # Errors
+    /// As [`add_recipient`](Context::add_recipient).
+    pub fn add_recipient_with(&self, address: &Mailbox, params: &[Param]) -> Result<u32, Error> {
+        host::add_recipient(address, params)
+    }
+
+    /// One recipient less.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn remove_recipient(&self, id: u32) -> Result<(), Error> {
+        host::remove_recipient(id)
+    }
+
+    /// Octets of the message as it arrived; 0 before it has.
+    #[must_use]
+    pub fn message_size(&self) -> u32 {
+        host::message_size()
+    }
+
+    /// The message's header.
+    #[must_use]
+    pub fn headers(&self) -> Headers {
+        Headers::of_the_running_hook()
+    }
+
+    /// The message's body.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        Body::of_the_running_hook()
+    }
+
+    /// What sender authentication found (SPF, DKIM, DMARC, ARC), from the message hook on.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        host::findings()
+    }
+
+    /// A key for greylisting and its like: the client's network (/24, or /64 with IPv6), the sender and this recipient.
+    #[must_use]
+    pub fn triplet(&self, to: &Mailbox) -> String {
+        let net = network(self.peer_ip());
+        let sender = self.sender().map_or_else(String::new, |s| s.to_string());
+        format!("{net} {sender} {to}").to_lowercase()
+    }
+}
+
+/// One result of sender authentication, RFC 8601.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `spf`, `dkim`, `dmarc`, `arc`.
+    pub method: String,
+    /// `pass`, `fail`, `none` and so on.
+    pub result: String,
+    /// The domain that was judged.
+    pub domain: Option<String>,
+    /// For people.
+    pub detail: String,
+}
+
+fn network(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(v6) => {
+            let high = u128::from(v6) & !u128::from(u64::MAX);
+            format!("{}/64", Ipv6Addr::from(high))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_a_24_or_a_64() {
+        assert_eq!(network("192.0.2.77".parse().unwrap()), "192.0.2.0/24");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().unwrap()), "2001:db8:1:2::/64");
+    }
+}
