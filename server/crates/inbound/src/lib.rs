@@ -1,1 +1,29 @@
+//! Mail in: listeners, and the pump that moves bytes between a socket and a session, asks the hooks, and commits.
+//!
+//! ```text
+//! accept -> Session (smtp) -> hooks -> Transaction -> Reception -> Store::commit -> 250 -> Courier
+//! ```
+//!
+//! A connection is one task; it holds no read buffer while it waits, so that thousands of idle ones stay small.
+//!
+//! Standards: RFC 5321 (3.7 relaying, 4.4 trace information, 6.1 responsibility, 6.3 loops), RFC 7505 is the other side's.
+//! Limits: [`Limits`], and those of the session in [`smtp::Limits`].
+//! Cancel safety: a task that is dropped leaves nothing behind: what it had received is not committed, and a spool file removes
+//! itself. A commit under way goes on.
+//! Known gaps: TLS, AUTH, LMTP and the PROXY protocol are not offered.
 
+mod admission;
+mod commit;
+mod connection;
+mod fate;
+mod listener;
+mod options;
+mod policy;
+mod reception;
+mod server;
+mod stats;
+mod transaction;
+
+pub use options::{Limits, ListenerOptions, Options, Services};
+pub use server::Server;
+pub use stats::{Stats, StatsSnapshot};

@@ -1,0 +1,167 @@
+//! The end of a transaction: trace field, aliases, the durable commit, and the hand-over to delivery.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hooks::SessionFacts;
+use message::{HeaderBlock, Received, Transmission};
+use model::{Content, Envelope, Mailbox, QueueId, Reply, Timestamp};
+use queue::{Entry, State, StoreError};
+use tracing::{error, info, warn};
+
+use crate::fate::Fate;
+use crate::options::Options;
+use crate::server::Shared;
+use crate::stats::count;
+use crate::transaction::Transaction;
+
+/// Takes a message on, or drops it where a hook said so; the reply to the end of data comes back.
+///
+/// 250 means that the message is on the disk, synced, or that it was to be dropped.
+pub(crate) async fn commit(
+    transaction: Transaction,
+    content: Content,
+    session: &SessionFacts,
+    extended: bool,
+    shared: &Shared,
+    options: &Options,
+) -> Reply {
+    let id = transaction.id();
+    let now = clock::wall();
+    let planned = match plan(&transaction, content, session, extended, options, now) {
+        Ok(Some(planned)) => planned,
+        Ok(None) => {
+            count(&shared.stats.discarded);
+            return queued(id);
+        }
+        Err(reply) => return reply,
+    };
+    let (entry, content) = planned;
+    let entry = Arc::new(entry);
+    if let Err(error) = shared.services.store.commit(entry.clone(), content.clone()).await {
+        return refuse(id, session, &error);
+    }
+    let held =
+        entry.recipients.iter().filter(|queued| !matches!(queued.state, State::Waiting { .. })).count();
+    info!(
+        queue_id = %id, session = %session.id, peer = %session.peer.ip(), helo = session.helo.as_deref(),
+        sender = %entry.sender, recipients = entry.recipients.len(), held, size = entry.size,
+        "accepted"
+    );
+    count(&shared.stats.accepted);
+    shared.stats.accepted_octets.fetch_add(entry.size, std::sync::atomic::Ordering::Relaxed);
+    if held > 0 {
+        count(&shared.stats.held);
+    }
+    if entry.due().is_some() {
+        shared.services.courier.take(entry, content);
+    }
+    queued(id)
+}
+
+fn queued(id: QueueId) -> Reply {
+    Reply::new(250, (2, 0, 0), format!("queued as {id}"))
+}
+
+/// What a message that cannot be kept is answered. Nothing of it stays.
+pub(crate) fn refuse(id: QueueId, session: &SessionFacts, error: &StoreError) -> Reply {
+    error!(queue_id = %id, session = %session.id, %error, "the message could not be kept");
+    match error {
+        StoreError::Full(_) => Reply::new(452, (4, 3, 1), "insufficient storage, try again later"),
+        _ => Reply::new(451, (4, 3, 0), "the message could not be stored, try again later"),
+    }
+}
+
+/// The entry and its content as they will be committed; nothing when no recipient is left.
+fn plan(
+    transaction: &Transaction,
+    content: Content,
+    session: &SessionFacts,
+    extended: bool,
+    options: &Options,
+    now: Timestamp,
+) -> Result<Option<(Entry, Content)>, Reply> {
+    let id = transaction.id();
+    let (envelope, holds) = recipients(transaction, session, options)?;
+    if envelope.recipients.is_empty() {
+        return Ok(None);
+    }
+    let header = HeaderBlock::read(&content).map_err(|error| unreadable(id, &error))?;
+    //= RFC 5321 section 6.3: a message that has passed too many hosts is in a loop.
+    let hops = message::count_received(&header);
+    if hops >= options.limits.hops {
+        info!(queue_id = %id, session = %session.id, hops, "refused: the message is in a loop");
+        return Err(Reply::new(554, (5, 4, 6), "too many Received fields: the message is in a loop"));
+    }
+    let named: Vec<&Mailbox> = transaction.envelope().recipients.iter().map(|r| &r.original).collect();
+    let received = Received {
+        helo: session.helo.as_deref(),
+        peer: Some(session.peer.ip()),
+        peer_name: session.peer_name.as_deref(),
+        by: &options.hostname,
+        with: Transmission {
+            extended,
+            utf8: transaction.envelope().is_smtputf8(),
+            ..Transmission::default()
+        },
+        tls_cipher: None,
+        id,
+        recipients: &named,
+        date: now,
+    };
+    let content =
+        message::prepend(&content, &header, received.to_field()).map_err(|error| unreadable(id, &error))?;
+    let mut entry = Entry::new(id, envelope, content.len(), now, None);
+    for (queued, hold) in entry.recipients.iter_mut().zip(holds) {
+        if let Some(reason) = hold {
+            queued.state = State::Held { reason: reason.to_string() };
+        }
+    }
+    Ok(Some((entry, content)))
+}
+
+fn unreadable(id: QueueId, error: &std::io::Error) -> Reply {
+    error!(queue_id = %id, %error, "the message could not be read back");
+    Reply::new(451, (4, 3, 0), "the message could not be read back, try again later")
+}
+
+/// The recipients after fates and aliases, each with the reason to hold it.
+fn recipients(
+    transaction: &Transaction,
+    session: &SessionFacts,
+    options: &Options,
+) -> Result<(Envelope, Vec<Option<Arc<str>>>), Reply> {
+    let before = transaction.envelope();
+    let mut envelope = Envelope::new(before.sender.clone(), before.sender_params.clone());
+    let (mut holds, mut seen) = (Vec::new(), HashSet::new());
+    for recipient in &before.recipients {
+        let hold = match transaction.fate.clone().and(transaction.recipient_fate(recipient.id)) {
+            Fate::Deliver => None,
+            Fate::Hold(reason) => Some(reason),
+            Fate::Discard(reason) => {
+                let (queue_id, session, rcpt) = (transaction.id(), session.id, &recipient.address);
+                info!(%queue_id, %session, %rcpt, %reason, "discarded");
+                continue;
+            }
+        };
+        for address in expand(&recipient.address, transaction.id(), options) {
+            if !seen.insert(address.clone()) {
+                continue;
+            }
+            if seen.len() > options.limits.expanded_recipients {
+                return Err(Reply::new(452, (4, 5, 3), "too many recipients after aliases"));
+            }
+            envelope.add_recipient(address, recipient.original.clone(), recipient.params.clone());
+            holds.push(hold.clone());
+        }
+    }
+    Ok((envelope, holds))
+}
+
+/// The mailboxes behind an address. An alias that loops ends at the address itself: delivery says what is wrong with it.
+fn expand(address: &Mailbox, queue_id: QueueId, options: &Options) -> Vec<Mailbox> {
+    options.local.expand(address).unwrap_or_else(|error| {
+        warn!(%queue_id, rcpt = %address, %error, "the alias could not be expanded");
+        vec![address.clone()]
+    })
+}

@@ -1,0 +1,155 @@
+//! All listeners of a server, and what their sessions share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use model::SessionId;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::admission::Admission;
+use crate::listener;
+use crate::options::{Options, Services};
+use crate::reception::ContentMemory;
+use crate::stats::{Stats, StatsSnapshot, count};
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    options: ArcSwap<Options>,
+    pub(crate) services: Services,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) content_memory: Arc<ContentMemory>,
+    pub(crate) stats: Arc<Stats>,
+    /// How long a reply may wait for a client that does not read.
+    pub(crate) write_timeout: Duration,
+    next_session: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn options(&self) -> Arc<Options> {
+        self.options.load_full()
+    }
+
+    pub(crate) fn new_session_id(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Relaxed))
+    }
+
+    /// Counts a session as open until what comes back is dropped.
+    pub(crate) fn count_session(&self) -> OpenSession {
+        count(&self.stats.sessions);
+        count(&self.stats.open);
+        OpenSession(self.stats.clone())
+    }
+}
+
+/// A session that counts as open.
+pub(crate) struct OpenSession(Arc<Stats>);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The receiving side of the server.
+pub struct Server {
+    shared: Arc<Shared>,
+    bound: Mutex<Vec<(Arc<str>, TcpListener)>>,
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    stop: watch::Sender<bool>,
+    /// Every session holds a copy of the sender; when all are gone, the receiver says so.
+    alive: Mutex<Option<mpsc::Sender<()>>>,
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+/// How long a reply may wait for a client that does not read: RFC 5321 section 4.5.3.2.7 gives a command as much.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+
+impl Server {
+    /// Binds every listener's addresses; nothing is accepted yet. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound, named.
+    pub fn bind(options: Options, services: Services) -> io::Result<Self> {
+        let (mut bound, mut addresses) = (Vec::new(), Vec::new());
+        for listener in &options.listeners {
+            for address in &listener.bind {
+                let named = |error: io::Error| {
+                    io::Error::new(
+                        error.kind(),
+                        format!("cannot listen on {address} ({}): {error}", listener.name),
+                    )
+                };
+                let socket = listener::bind(*address).map_err(named)?;
+                addresses.push((listener.name.clone(), socket.local_addr().map_err(named)?));
+                bound.push((listener.name.clone(), socket));
+            }
+        }
+        let (alive, ended) = mpsc::channel(1);
+        let shared = Shared {
+            options: ArcSwap::from_pointee(options),
+            services,
+            admission: Arc::default(),
+            content_memory: Arc::new(ContentMemory::new()),
+            stats: Arc::default(),
+            write_timeout: WRITE_TIMEOUT,
+            // Session ids of one run rise, and do not meet those of the run before.
+            next_session: AtomicU64::new(clock::wall().0 << 20),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            bound: Mutex::new(bound),
+            addresses,
+            stop: watch::Sender::new(false),
+            alive: Mutex::new(Some(alive)),
+            ended: tokio::sync::Mutex::new(ended),
+        })
+    }
+
+    /// The listeners' names with the addresses they are bound to, port 0 resolved.
+    pub fn local_addresses(&self) -> &[(Arc<str>, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Begins to accept. A second call does nothing.
+    pub fn start(&self) {
+        let Some(alive) = self.alive.lock().clone() else { return };
+        for (name, socket) in self.bound.lock().drain(..) {
+            let accept =
+                listener::accept(socket, name, self.shared.clone(), self.stop.subscribe(), alive.clone());
+            tokio::spawn(accept);
+        }
+    }
+
+    /// New options for the sessions that begin from now on. Addresses that were bound stay as they are; a listener that
+    /// is not in the new options turns its clients away.
+    pub fn replace_options(&self, options: Options) {
+        self.shared.options.store(Arc::new(options));
+    }
+
+    /// The counters now.
+    pub fn stats(&self) -> StatsSnapshot {
+        self.shared.stats.snapshot()
+    }
+
+    /// Stops accepting, lets sessions finish what they are doing, and waits for them at most `patience`.
+    /// Says whether all of them ended in time.
+    pub async fn shut_down(&self, patience: Duration) -> bool {
+        self.stop.send_replace(true);
+        self.bound.lock().clear();
+        self.alive.lock().take();
+        let mut ended = self.ended.lock().await;
+        tokio::time::timeout(patience, ended.recv()).await.is_ok()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}

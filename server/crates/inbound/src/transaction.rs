@@ -1,0 +1,73 @@
+//! One transaction: the envelope as it grows, what the hooks decided, and the content as it arrives.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hooks::TransactionFacts;
+use model::{Content, Envelope, Mailbox, Param, QueueId, ReversePath};
+
+use crate::fate::Fate;
+use crate::reception::Reception;
+
+/// From MAIL to the end of data.
+pub(crate) struct Transaction {
+    /// What the hooks are shown. Theirs too while they look at it, so it is changed through `Arc::make_mut`.
+    pub(crate) facts: Arc<TransactionFacts>,
+    pub(crate) fate: Fate,
+    /// Recipients that are not simply delivered.
+    recipient_fates: HashMap<u32, Fate>,
+    pub(crate) reception: Option<Reception>,
+    /// The disk failed while the content arrived; the message is refused at its end.
+    pub(crate) failed: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(id: QueueId, sender: ReversePath, params: Vec<Param>) -> Self {
+        let envelope = Envelope::new(sender, params);
+        Self {
+            facts: Arc::new(TransactionFacts { id, envelope, content: None, findings: Vec::new() }),
+            fate: Fate::default(),
+            recipient_fates: HashMap::new(),
+            reception: None,
+            failed: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> QueueId {
+        self.facts.id
+    }
+
+    pub(crate) fn envelope(&self) -> &Envelope {
+        &self.facts.envelope
+    }
+
+    pub(crate) fn set_envelope(&mut self, envelope: Envelope) {
+        Arc::make_mut(&mut self.facts).envelope = envelope;
+    }
+
+    pub(crate) fn set_content(&mut self, content: Content) {
+        Arc::make_mut(&mut self.facts).content = Some(content);
+    }
+
+    /// Adds the recipient that is being asked about; says its number.
+    pub(crate) fn add_recipient(&mut self, address: Mailbox, params: Vec<Param>) -> u32 {
+        Arc::make_mut(&mut self.facts).envelope.add_recipient(address.clone(), address, params)
+    }
+
+    /// Takes a recipient out that was refused.
+    pub(crate) fn remove_recipient(&mut self, id: u32) {
+        Arc::make_mut(&mut self.facts).envelope.remove_recipient(id);
+    }
+
+    /// A recipient is not simply delivered.
+    pub(crate) fn set_recipient_fate(&mut self, id: u32, fate: Fate) {
+        if fate != Fate::Deliver {
+            self.recipient_fates.insert(id, fate);
+        }
+    }
+
+    /// What becomes of a recipient.
+    pub(crate) fn recipient_fate(&self, id: u32) -> Fate {
+        self.recipient_fates.get(&id).cloned().unwrap_or_default()
+    }
+}
