@@ -125,12 +125,15 @@ fn unreadable(id: QueueId, error: &std::io::Error) -> Reply {
     Reply::new(451, (4, 3, 0), "the message could not be read back, try again later")
 }
 
+/// Why a recipient is held, for each one of an envelope.
+type Holds = Vec<Option<Arc<str>>>;
+
 /// The recipients after fates and aliases, each with the reason to hold it.
 fn recipients(
     transaction: &Transaction,
     session: &SessionFacts,
     options: &Options,
-) -> Result<(Envelope, Vec<Option<Arc<str>>>), Reply> {
+) -> Result<(Envelope, Holds), Reply> {
     let before = transaction.envelope();
     let mut envelope = Envelope::new(before.sender.clone(), before.sender_params.clone());
     let (mut holds, mut seen) = (Vec::new(), HashSet::new());
