@@ -5,8 +5,11 @@
 //!
 //! Standards: RFC 5321, 1870 (SIZE), 2034 and 3463 (enhanced status codes), 2920 (PIPELINING), 6152 (8BITMIME), 6531 (SMTPUTF8).
 
-
+pub mod client;
 pub mod server;
+
+#[cfg(test)]
+mod both_sides;
 
 mod command;
 mod data;

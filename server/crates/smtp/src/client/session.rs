@@ -108,6 +108,9 @@ pub struct Session {
 }
 
 impl Session {
+    /// What an output buffer keeps for the next message.
+    const KEPT_OUTPUT_OCTETS: usize = 32 * 1024;
+
     /// A session on a connection that was just made.
     pub fn new(options: Options, now: Instant) -> Self {
         Self {
@@ -151,6 +154,8 @@ impl Session {
         if self.taken == self.output.len() {
             self.output.clear();
             self.taken = 0;
+            // One large message must not make an idle connection large.
+            self.output.shrink_to(Self::KEPT_OUTPUT_OCTETS);
         }
         self.progress = now;
     }
