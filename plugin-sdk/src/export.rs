@@ -30,6 +30,11 @@ macro_rules! export {
         impl $crate::testing::Exported for $plugin {
             const HOOKS: &'static [$crate::testing::Hook] = &[$($crate::testing::hook::$hook),+];
         }
+
+        // Outside WebAssembly nothing calls a plugin but its tests; this keeps it from being called unused.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&$crate::testing::Server) -> $crate::testing::Session<$plugin> =
+            $crate::testing::Server::session::<$plugin>;
     };
 }
 

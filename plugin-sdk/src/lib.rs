@@ -51,6 +51,8 @@ pub mod kv;
 pub mod log;
 mod mailbox;
 pub mod metrics;
+pub mod net;
+pub mod pattern;
 mod plugin;
 pub mod random;
 mod reply;
