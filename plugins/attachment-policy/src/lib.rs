@@ -1,0 +1,250 @@
+//! Refuses messages by what is attached to them: file names and media types.
+//!
+//! Names are those that the receiver's program would show, decoded from RFC 2047 and RFC 2231. Trailing dots and spaces,
+//! which some systems ignore, and invisible characters, which turn a name's reading around, do not hide an extension.
+//!
+//! Settings (patterns: `*` stands for any characters, `?` for one; case does not matter):
+//!
+//! | key | default | meaning |
+//! |---|---|---|
+//! | `forbid-names` | programs and scripts, see the source | patterns of file names |
+//! | `forbid-types` | ["application/x-msdownload", "application/x-msdos-program", "application/hta"] | patterns of media types |
+//! | `allow-names` | [] | exceptions from `forbid-names` |
+//! | `double-extensions` | false | also when a forbidden extension is followed by another: `setup.exe.txt` |
+//! | `action` | "reject" | or "quarantine", "tempfail" |
+//! | `text` | "attachment {name} is not accepted here" | for the client; {name}, {type} |
+//! | `exempt-authenticated` | false | let users who have authenticated send anything |
+//!
+//! Known gaps: it does not look into archives and attached messages.
+
+use serde::Deserialize;
+use waxwing_plugin::body::Part;
+use waxwing_plugin::pattern::{fits, fits_any};
+use waxwing_plugin::prelude::*;
+
+/// What Windows, macOS and mail programs run when it is opened.
+const PROGRAMS: &[&str] = &[
+    "ace",
+    "apk",
+    "app",
+    "appx",
+    "application",
+    "bat",
+    "chm",
+    "cmd",
+    "com",
+    "cpl",
+    "dll",
+    "dmg",
+    "exe",
+    "hta",
+    "img",
+    "ins",
+    "iso",
+    "isp",
+    "jar",
+    "js",
+    "jse",
+    "lib",
+    "lnk",
+    "mde",
+    "msc",
+    "msi",
+    "msix",
+    "msp",
+    "mst",
+    "nsh",
+    "pif",
+    "ps1",
+    "reg",
+    "scr",
+    "sct",
+    "shb",
+    "sys",
+    "vb",
+    "vbe",
+    "vbs",
+    "vhd",
+    "vxd",
+    "wsc",
+    "wsf",
+    "wsh",
+    "xll",
+];
+
+/// The most characters of a name that are repeated to the client.
+const NAME_SHOWN: usize = 80;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct Settings {
+    forbid_names: Vec<String>,
+    forbid_types: Vec<String>,
+    allow_names: Vec<String>,
+    double_extensions: bool,
+    action: Action,
+    text: String,
+    exempt_authenticated: bool,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Action {
+    Reject,
+    Tempfail,
+    Quarantine,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let types = ["application/x-msdownload", "application/x-msdos-program", "application/hta"];
+        Settings {
+            forbid_names: PROGRAMS.iter().map(|extension| format!("*.{extension}")).collect(),
+            forbid_types: types.map(str::to_owned).to_vec(),
+            allow_names: Vec::new(),
+            double_extensions: false,
+            action: Action::Reject,
+            text: "attachment {name} is not accepted here".to_owned(),
+            exempt_authenticated: false,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct AttachmentPolicy {
+    settings: config::Lazy<Settings>,
+}
+
+impl Plugin for AttachmentPolicy {
+    fn init() -> Result<(), String> {
+        config::check::<Settings>()
+    }
+
+    fn message(&mut self, cx: &Context) -> Verdict {
+        let settings = &*self.settings;
+        if settings.exempt_authenticated && cx.auth_user().is_some() {
+            return Verdict::Proceed;
+        }
+        let parts = cx.body().parts();
+        let Some(part) = parts.iter().find(|part| settings.forbids(part)) else { return Verdict::Proceed };
+        metrics::count("attachment_refused", 1, &[]);
+        settings.refusal(part)
+    }
+}
+
+impl Settings {
+    fn forbids(&self, part: &Part) -> bool {
+        if fits_any(&self.forbid_types, &part.media_type) {
+            return true;
+        }
+        part.filename.as_deref().is_some_and(|name| self.forbids_name(&plain(name)))
+    }
+
+    fn forbids_name(&self, name: &str) -> bool {
+        if fits_any(&self.allow_names, name) {
+            return false;
+        }
+        fits_any(&self.forbid_names, name)
+            || self.double_extensions
+                && self.forbid_names.iter().any(|pattern| fits(&format!("{pattern}.*"), name))
+    }
+
+    fn refusal(&self, part: &Part) -> Verdict {
+        let name = part.filename.as_deref().map_or_else(|| part.media_type.clone(), plain);
+        let name: String =
+            name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(NAME_SHOWN).collect();
+        let text = self.text.replace("{name}", &name).replace("{type}", &part.media_type);
+        match self.action {
+            Action::Reject => Reply::reject(text).into(),
+            Action::Tempfail => Reply::tempfail(text).into(),
+            Action::Quarantine => Verdict::Quarantine(text),
+        }
+    }
+}
+
+/// A name as the system reads it that would open the file.
+fn plain(name: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let visible: String = name.chars().filter(|&c| !hidden(c)).collect();
+    visible.trim_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+}
+
+waxwing_plugin::export!(AttachmentPolicy: init, message);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waxwing_plugin::testing::Server;
+
+    fn verdict(settings: &str, part_header: &str) -> Verdict {
+        let message = format!(
+            "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nhi\n\
+             --b\n{part_header}\n\nTVqQ\n--b--\n"
+        );
+        let server = Server::new().with_settings(settings);
+        assert_eq!(server.load::<AttachmentPolicy>(), Ok(()));
+        server.session::<AttachmentPolicy>().send("a@example.org", "b@example.org", message).verdict
+    }
+
+    fn is_refused(settings: &str, disposition: &str) -> bool {
+        let header = format!(
+            "Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\nContent-Disposition: {disposition}"
+        );
+        matches!(verdict(settings, &header), Verdict::Reject(_))
+    }
+
+    #[test]
+    fn programs_are_refused_however_their_name_is_written() {
+        for disposition in [
+            "attachment; filename=setup.exe",
+            "attachment; filename=\"Invoice.PDF.Exe\"",
+            "attachment; filename=\"setup.exe. \"",
+            "attachment; filename=\"=?utf-8?Q?rechnung=2Eexe?=\"",
+            "attachment; filename=\"=?utf-8?B?c2V0dXAuZXhl?=\"",
+            "attachment; filename*=utf-8''f%C3%BCr%20dich.scr",
+            "attachment; filename*0=\"long-\"; filename*1=\"name.j\"; filename*2=\"s\"",
+            "attachment; filename*=utf-8''gpj.%E2%80%AEexe",
+            "inline; filename=setup.exe",
+        ] {
+            assert!(is_refused("{}", disposition), "{disposition}");
+        }
+        let named = verdict("{}", "Content-Type: application/octet-stream; name=setup.exe");
+        assert!(
+            matches!(named, Verdict::Reject(reply) if reply.text == "attachment setup.exe is not accepted here")
+        );
+    }
+
+    #[test]
+    fn documents_pass() {
+        for disposition in
+            ["attachment; filename=report.pdf", "attachment; filename=exercise.txt", "attachment"]
+        {
+            assert!(!is_refused("{}", disposition), "{disposition}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_forbidden_extension_is_a_matter_of_the_settings() {
+        let disposition = "attachment; filename=setup.exe.txt";
+        assert!(!is_refused("{}", disposition));
+        assert!(is_refused(r#"{"double-extensions": true}"#, disposition));
+    }
+
+    #[test]
+    fn settings_choose_names_types_exceptions_and_the_verdict() {
+        assert!(is_refused(r#"{"forbid-names": ["report*"]}"#, "attachment; filename=Report-7.pdf"));
+        assert!(!is_refused(r#"{"allow-names": ["known-*.exe"]}"#, "attachment; filename=known-1.exe"));
+        assert!(matches!(
+            verdict(r#"{"forbid-types": ["video/*"]}"#, "Content-Type: video/mp4"),
+            Verdict::Reject(_)
+        ));
+        let quarantined = verdict(r#"{"action": "quarantine"}"#, "Content-Type: application/hta");
+        assert_eq!(
+            quarantined,
+            Verdict::Quarantine("attachment application/hta is not accepted here".to_owned())
+        );
+    }
+}
