@@ -142,6 +142,11 @@ impl Draft {
         self.block.body_start()
     }
 
+    /// The header block as it was when the draft was made.
+    pub fn block(&self) -> &HeaderBlock {
+        &self.block
+    }
+
     /// Reads from the old body; a range that goes past its end is cut there. The caller bounds `len`.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod date;
 mod draft;
 mod field;
 mod header_block;
+mod mime;
 mod splice;
 mod trace;
 
@@ -18,5 +19,6 @@ pub use date::{format_date, message_id};
 pub use draft::Draft;
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
+pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};
 pub use splice::BodyError;
 pub use trace::{Received, Transmission, count_received, delivered_to, prepend, return_path};
