@@ -1,8 +1,8 @@
 //! DNS block lists: asks about a client when it connects and refuses its recipients when enough lists name it. RFC 5782.
 //!
 //! Refusing recipients rather than the connection keeps the postmaster reachable (RFC 5321 section 4.5.1) and says in the
-//! log whose mail was refused. Clients in private and loopback networks are not looked up; clients that have
-//! authenticated are never refused.
+//! log whose mail was refused. Clients in private and loopback networks are not looked up unless `local-clients` says so;
+//! clients that have authenticated are never refused.
 //!
 //! Settings:
 //!
@@ -16,6 +16,7 @@
 //! | `allow-networks` | [] | clients that are not looked up |
 //! | `allow-recipients` | ["postmaster", "abuse"] | local parts, addresses or "@domain" that are not refused |
 //! | `listeners` | [] | look up clients of these listeners alone; empty: of all |
+//! | `local-clients` | false | look up clients in private and loopback networks too, for a list of one's own |
 //!
 //! Only answers within `codes` count; without them, all of 127.0.0.0/8 except 127.255.255.0/24, with which lists say that
 //! the question itself was refused. A negative score is an allow list. The score is left in the session's note
@@ -39,6 +40,7 @@ struct Settings {
     allow_networks: Vec<Network>,
     allow_recipients: Vec<String>,
     listeners: Vec<String>,
+    local_clients: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +54,7 @@ impl Default for Settings {
             allow_networks: Vec::new(),
             allow_recipients: vec!["postmaster".to_owned(), "abuse".to_owned()],
             listeners: Vec::new(),
+            local_clients: false,
         }
     }
 }
@@ -128,7 +131,7 @@ impl Plugin for Dnsbl {
         let elsewhere = !settings.listeners.is_empty() && !settings.listeners.contains(&cx.listener());
         if elsewhere
             || settings.zones.is_empty()
-            || is_local(ip)
+            || is_local(ip) && !settings.local_clients
             || settings.allow_networks.iter().any(|n| n.contains(ip))
         {
             return Verdict::Proceed;
@@ -214,7 +217,8 @@ mod tests {
             .with_listing("wl.example", LISTED, &["127.0.0.1"])
             .with_listing("broken.example", LISTED, &["127.255.255.254"])
             .with_listing("parked.example", LISTED, &["198.51.100.1"])
-            .with_listing("bl.example", "2001:db8::9", &["127.0.0.2"]);
+            .with_listing("bl.example", "2001:db8::9", &["127.0.0.2"])
+            .with_listing("bl.example", "10.1.2.3", &["127.0.0.2"]);
         assert_eq!(server.load::<Dnsbl>(), Ok(()));
         server
     }
@@ -275,6 +279,12 @@ mod tests {
         assert!(!is_refused(&mut connected(allowed, LISTED)));
         let elsewhere = r#"{"zones": ["bl.example"], "listeners": ["other"]}"#;
         assert!(!is_refused(&mut connected(elsewhere, LISTED)));
+    }
+
+    #[test]
+    fn clients_in_private_networks_are_looked_up_only_when_that_is_wanted() {
+        assert!(!is_refused(&mut connected(r#"{"zones": ["bl.example"]}"#, "10.1.2.3")));
+        assert!(is_refused(&mut connected(r#"{"zones": ["bl.example"], "local-clients": true}"#, "10.1.2.3")));
     }
 
     #[test]
