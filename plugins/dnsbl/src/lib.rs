@@ -284,7 +284,10 @@ mod tests {
     #[test]
     fn clients_in_private_networks_are_looked_up_only_when_that_is_wanted() {
         assert!(!is_refused(&mut connected(r#"{"zones": ["bl.example"]}"#, "10.1.2.3")));
-        assert!(is_refused(&mut connected(r#"{"zones": ["bl.example"], "local-clients": true}"#, "10.1.2.3")));
+        assert!(is_refused(&mut connected(
+            r#"{"zones": ["bl.example"], "local-clients": true}"#,
+            "10.1.2.3"
+        )));
     }
 
     #[test]
