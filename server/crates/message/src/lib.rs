@@ -9,6 +9,7 @@
 
 mod date;
 mod draft;
+mod dsn;
 mod field;
 mod header_block;
 mod mime;
@@ -17,6 +18,7 @@ mod trace;
 
 pub use date::{format_date, message_id};
 pub use draft::Draft;
+pub use dsn::{Action, Dsn, DsnRecipient, MAX_DIAGNOSTIC_OCTETS, MAX_RETURNED_OCTETS, Report, Ret};
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
 pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};
