@@ -74,7 +74,7 @@ impl Body {
         gather(range, host::read_body)
     }
 
-    /// Where these octets stand first, at or after `start`. The server searches.
+    /// Where these octets, at most 4 KiB, stand first, at or after `start`. The server searches.
     #[must_use]
     pub fn find(&self, needle: &[u8], start: u32) -> Option<u32> {
         host::find_body(needle, start)

@@ -9,8 +9,21 @@
 /// ```
 #[must_use]
 pub fn fits(pattern: &str, text: &str) -> bool {
-    let lower = |s: &str| s.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
-    let (pattern, text) = (lower(pattern), lower(text));
+    fit(&lower(pattern), &lower(text))
+}
+
+/// Whether the text fits one of the patterns.
+#[must_use]
+pub fn fits_any<S: AsRef<str>>(patterns: &[S], text: &str) -> bool {
+    let text = lower(text);
+    patterns.iter().any(|p| fit(&lower(p.as_ref()), &text))
+}
+
+fn lower(text: &str) -> Vec<char> {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+fn fit(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where the last star stands, and how much of the text it has swallowed.
     let mut star: Option<(usize, usize)> = None;
@@ -33,12 +46,6 @@ pub fn fits(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|&c| c == '*')
-}
-
-/// Whether the text fits one of the patterns.
-#[must_use]
-pub fn fits_any<S: AsRef<str>>(patterns: &[S], text: &str) -> bool {
-    patterns.iter().any(|p| fits(p.as_ref(), text))
 }
 
 #[cfg(test)]
