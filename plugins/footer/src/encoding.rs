@@ -153,18 +153,23 @@ fn decode_base64(encoded: &[u8]) -> Option<(Vec<u8>, Vec<u32>)> {
         if octet.is_ascii_whitespace() {
             continue;
         }
-        let value = match ALPHABET.iter().position(|&c| c == octet) {
-            Some(value) if padding == 0 => value as u32,
-            None if octet == b'=' && filled >= 2 => {
+        let value = match octet {
+            b'=' if filled >= 2 => {
                 padding += 1;
                 0
             }
+            _ if padding > 0 => return None,
+            b'A'..=b'Z' => octet - b'A',
+            b'a'..=b'z' => octet - b'a' + 26,
+            b'0'..=b'9' => octet - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
             _ => return None,
         };
         if filled == 0 {
             starts.push(at as u32);
         }
-        group = group << 6 | value;
+        group = group << 6 | u32::from(value);
         filled += 1;
         if filled == 4 {
             decoded.extend(&group.to_be_bytes()[1..4 - padding]);
