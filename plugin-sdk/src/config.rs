@@ -86,8 +86,8 @@ impl<T: fmt::Debug> fmt::Debug for Lazy<T> {
     }
 }
 
-/// For `#[serde(with = "waxwing_plugin::config::duration")]`: `"90s"`, `"5m"`, `"1h 30m"`, `"2d"`, `"5w"`, or a number
-/// of seconds.
+/// For `#[serde(with = "waxwing_plugin::config::duration")]`: `"200ms"`, `"90s"`, `"5m"`, `"1h 30m"`, `"2d"`, `"5w"`, or a
+/// number of seconds.
 pub mod duration {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::time::Duration;
@@ -112,7 +112,7 @@ pub mod duration {
         }
     }
 
-    /// Writes its seconds.
+    /// Writes its whole seconds.
     ///
     /// # Errors
     /// The serializer's.
@@ -121,7 +121,7 @@ pub mod duration {
     }
 
     fn parse(text: &str) -> Option<Duration> {
-        let mut total = 0u64;
+        let mut total_ms = 0u64;
         let mut rest = text.trim();
         if rest.is_empty() {
             return None;
@@ -132,17 +132,18 @@ pub mod duration {
             rest = rest[digits..].trim_start();
             let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
             let unit = match &rest[..letters] {
-                "s" | "sec" => 1,
-                "m" | "min" => 60,
-                "h" => 3600,
-                "d" => 86_400,
-                "w" => 604_800,
+                "ms" => 1,
+                "s" | "sec" => 1000,
+                "m" | "min" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                "w" => 604_800_000,
                 _ => return None,
             };
-            total = total.checked_add(number.checked_mul(unit)?)?;
+            total_ms = total_ms.checked_add(number.checked_mul(unit)?)?;
             rest = rest[letters..].trim_start();
         }
-        Some(Duration::from_secs(total))
+        Some(Duration::from_millis(total_ms))
     }
 
     #[cfg(test)]
@@ -156,6 +157,7 @@ pub mod duration {
             {
                 assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
             }
+            assert_eq!(parse("200ms"), Some(Duration::from_millis(200)));
             for text in ["", "5", "m", "5x", "-5m", "99999999999999999999s", "18446744073709551615w"] {
                 assert_eq!(parse(text), None, "{text}");
             }
