@@ -112,12 +112,12 @@ pub mod duration {
         }
     }
 
-    /// Writes its whole seconds.
+    /// Writes it as [`deserialize`] reads it, to the millisecond.
     ///
     /// # Errors
     /// The serializer's.
     pub fn serialize<S: Serializer>(value: &Duration, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_u64(value.as_secs())
+        s.collect_str(&format_args!("{}ms", value.as_millis()))
     }
 
     fn parse(text: &str) -> Option<Duration> {
