@@ -1,0 +1,57 @@
+# What a stranger types: `make run` to see it work, `make test` to see that it does. Both set up what they need.
+# CARGO_TARGET_DIR is respected.
+
+SHELL := /bin/bash
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TARGET_DIR := $(TARGET)
+
+.PHONY: help run build test plugins release interop bench lint clean
+
+help:
+	@echo 'make run       build everything, start on 127.0.0.1:2525 with a small ready configuration'
+	@echo 'make test      the whole test suite: crates, plugins, and the server from end to end'
+	@echo 'make plugins   the bundled plugins, into $(TARGET)/plugins/NAME.wasm'
+	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
+	@echo 'make interop   the tests against Postfix, swaks and nodemailer'
+	@echo 'make bench     Waxwing and Postfix on the same work, as a table'
+	@echo 'make lint      formatting and clippy, of the server and of the plugins'
+
+# The whole workspace at once: `run` and `test` then share one build of what is heavy.
+build:
+	@tests/setup build
+	cargo build --workspace
+
+run: build plugins
+	@server/quickstart/run "$(TARGET)"
+
+test: build plugins
+	@tests/setup test
+	cargo test --workspace
+	plugins/test
+
+plugins:
+	@tests/setup build
+	plugins/build
+
+release:
+	@tests/setup build
+	cargo build --release --package waxwing
+
+interop: build plugins
+	@tests/setup test interop
+	cargo test --workspace --test waxwing -- --ignored interop::
+
+bench: release plugins
+	@tests/setup bench
+	tests/bench/run "$(TARGET)"
+
+lint:
+	@tests/setup build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cd plugins && cargo fmt --all --check
+	cd plugins && cargo clippy --workspace --all-targets --target-dir "$(TARGET)/plugin-test" -- -D warnings
+
+clean:
+	cargo clean
