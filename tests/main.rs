@@ -1,1 +1,30 @@
+//! The server from end to end: each module is one scenario, and drives the real binary from outside.
+//!
+//! `make test` builds the binary and the plugins before; by hand: `cargo build --workspace && make plugins`.
+//! What needs programs beyond curl and Python is in `interop`, and is run by `make interop`.
 
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the real clock")]
+
+mod harness;
+
+mod bundled_plugins;
+mod commands;
+mod config_faults;
+mod conformance;
+mod crash;
+mod delivery_reports;
+mod hostile_plugins;
+mod hot_load;
+mod interop;
+mod lifecycle;
+mod limits;
+mod logs;
+mod main_job;
+mod mx_delivery;
+mod next_hops;
+mod relay_control;
+mod rewriting;
+mod tidy;
+mod vanishing_clients;
+mod verdicts;

@@ -1,0 +1,136 @@
+//! The commands that look into a running server, and those that need none.
+
+use crate::harness::{NextHop, Output, Server, Setup, component, message, run};
+
+fn ok(output: Output) -> String {
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    output.out
+}
+
+/// A server with one message that is held and one that waits for a next hop that is down; their ids.
+fn with_a_queue() -> (Setup, Server, String, String) {
+    let hop = NextHop::start();
+    let address = hop.address;
+    drop(hop);
+    let setup = Setup::new().relays().smarthost(address).set("queue", "retry = [\"1h\"]").plugin(
+        "verdict",
+        &["settings = { at = \"message\", say = \"quarantine\", match = \"held@example.com\", text = \"looks odd\" }"],
+    );
+    let server = setup.start();
+    let send = |from: &str, to: &str| {
+        let reply = server.client().sends(from, &[to], message("queued"));
+        reply.text.rsplit(' ').next().expect("an id").to_owned()
+    };
+    let (held, waiting) =
+        (send("held@example.com", "bob@example.org"), send("alice@example.org", "carl@elsewhere.example"));
+    server.logs(&[&waiting, "deferred"]);
+    (setup, server, held, waiting)
+}
+
+#[test]
+fn queue_list_and_show_tell_what_waits_and_why() {
+    let (setup, _server, held, waiting) = with_a_queue();
+    let text = ok(setup.command(&["queue", "list"]));
+    for word in [held.as_str(), waiting.as_str(), "carl@elsewhere.example", "bob@example.org"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let listed = setup.json(&["queue", "list"]).to_string();
+    assert!(listed.contains(&held) && listed.contains(&waiting) && listed.contains("held"), "{listed}");
+
+    let text = ok(setup.command(&["queue", "show", &waiting]));
+    for word in [waiting.as_str(), "alice@example.org", "carl@elsewhere.example", "refused"] {
+        assert!(text.to_lowercase().contains(word), "{word}: {text}");
+    }
+    let shown = setup.json(&["queue", "show", &held]).to_string();
+    assert!(shown.contains("looks odd") && shown.contains("held@example.com"), "{shown}");
+}
+
+#[test]
+fn a_message_that_is_not_in_the_queue_is_said_to_be_unknown() {
+    let setup = Setup::new();
+    let _server = setup.start();
+    for id in ["0000000000000", "nonsense"] {
+        let output = setup.command(&["queue", "show", id]);
+        assert_eq!(output.code, 1, "{}{}", output.out, output.err);
+        assert!(output.err.contains(id), "{}", output.err);
+    }
+    ok(setup.command(&["queue", "list"]));
+}
+
+#[test]
+fn status_tells_how_the_server_is() {
+    let (setup, server, ..) = with_a_queue();
+    let text = ok(setup.command(&["status"]));
+    assert!(text.contains(&server.pid().to_string()), "{text}");
+    let json = setup.json(&["status"]).to_string();
+    assert!(json.contains("held") && json.contains("waiting"), "{json}");
+}
+
+#[test]
+fn without_a_server_the_commands_say_so() {
+    let setup = Setup::new();
+    setup.write();
+    for arguments in [&["status"][..], &["queue", "list"], &["plugin", "list"]] {
+        let output = setup.command(arguments);
+        assert_eq!(output.code, 1, "{arguments:?}: {}{}", output.out, output.err);
+        assert_eq!(output.err.trim_end().lines().count(), 1, "{arguments:?}: {}", output.err);
+        assert!(output.out.is_empty(), "{arguments:?}: {}", output.out);
+    }
+}
+
+#[test]
+fn plugin_list_tells_what_is_loaded_and_what_was_refused() {
+    let setup = Setup::new()
+        .plugin("greylist", &["grants = { kv = true }"])
+        .plugin("nosy", &[])
+        .set("plugins", "order = [\"nosy\"]");
+    setup.drop_in_octets("broken", b"broken");
+    let _server = setup.start();
+    let text = ok(setup.command(&["plugin", "list"]));
+    for word in ["greylist", "nosy", "broken", "rcpt"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let listed = setup.json(&["plugin", "list"]);
+    let plugins = listed["plugins"].as_array().expect("plugins");
+    let names: Vec<_> = plugins.iter().map(|plugin| plugin["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["nosy", "greylist"]);
+    assert_eq!(plugins[1]["hooks"].to_string(), "[\"rcpt\"]");
+    assert_eq!(plugins[1]["grants"]["kv"], true);
+    assert_eq!(listed["refused"][0]["name"], "broken");
+}
+
+#[test]
+fn plugin_inspect_shows_hooks_and_imports_without_a_server() {
+    let setup = Setup::new();
+    let inspect = |name: &str| run(setup.binary().args(["plugin", "inspect"]).arg(component(name)));
+    let text = ok(inspect("greylist"));
+    for word in ["rcpt", "kv"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let json = ok(run(setup.binary().args(["plugin", "inspect", "--json"]).arg(component("greylist"))));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json["hooks"].to_string().contains("rcpt"), "{json}");
+    let refused = inspect("unknown-import");
+    assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
+    assert!(
+        format!("{}{}", refused.out, refused.err).contains("waxwing-tests:elsewhere/files"),
+        "{}{}",
+        refused.out,
+        refused.err
+    );
+}
+
+#[test]
+fn plugin_test_shows_verdicts_and_the_edited_message() {
+    let setup =
+        Setup::new().plugin("tag-headers", &["settings = { rules = [{ add = { X-Waxwing = \"seen\" } }] }"]);
+    setup.write();
+    let eml = setup.path("message.eml");
+    std::fs::write(&eml, "From: ann@example.com\r\nTo: alice@example.org\r\nSubject: x\r\n\r\nhello\r\n")
+        .expect("the message");
+    let test = |name: &str| run(setup.binary().args(["plugin", "test"]).arg(component(name)).arg(&eml));
+    let text = ok(test("tag-headers"));
+    assert!(text.contains("proceed") && text.contains("X-Waxwing: ") && text.contains("hello"), "{text}");
+    let text = ok(test("greylist"));
+    assert!(text.contains("rcpt") && text.contains("450"), "{text}");
+}
