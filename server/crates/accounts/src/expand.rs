@@ -27,11 +27,12 @@ pub enum ExpandError {
 }
 
 impl LocalDomains {
-    /// The recipients that an address means: itself when it is a mailbox or not local, else the ends of its aliases, each once, in the
-    /// order of the targets. A mailbox keeps its detail (`alice+news`).
+    /// The recipients that an address means: itself when it is a mailbox or not local, else the ends of its
+    /// aliases, each once, in the order of the targets. A mailbox keeps its detail (`alice+news`).
     ///
     /// # Errors
-    /// [`ExpandError`]. For an address that is an alias none but those of size: [`LocalDomains::new`] has tried it.
+    /// [`ExpandError`]. For an address that is an alias none but those of size: [`LocalDomains::new`] has
+    /// tried it.
     pub fn expand(&self, address: &Mailbox) -> Result<Vec<Mailbox>, ExpandError> {
         let mut expansion =
             Expansion { table: self, chain: Vec::new(), seen: HashSet::new(), ends: Vec::new(), targets: 0 };

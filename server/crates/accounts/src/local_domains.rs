@@ -23,8 +23,8 @@ pub struct DomainOptions {
     pub name: Domain,
     /// Local parts that have a mailbox; nothing: every local part has one.
     pub mailboxes: Option<Vec<String>>,
-    /// An alias's local part, and its targets: local parts of this domain or whole addresses. A target that is the alias itself
-    /// means the mailbox of that name.
+    /// An alias's local part, and its targets: local parts of this domain or whole addresses. A target that
+    /// is the alias itself means the mailbox of that name.
     pub aliases: Vec<(String, Vec<String>)>,
     /// What parts mailbox and detail, as in `alice+news`; nothing: local parts have no detail.
     pub subaddress_separator: Option<char>,
@@ -122,8 +122,8 @@ impl LocalDomains {
         &self.order
     }
 
-    /// The mailbox behind `<Postmaster>`: that of the first local domain, or of this host's name when there is none (and that
-    /// one is [`Lookup::NotLocal`]).
+    /// The mailbox behind `<Postmaster>`: that of the first local domain, or of this host's name when there
+    /// is none (and that one is [`Lookup::NotLocal`]).
     pub fn postmaster(&self) -> &Mailbox {
         &self.postmaster
     }
@@ -136,8 +136,8 @@ impl LocalDomains {
         }
     }
 
-    /// What an address means. Local parts are compared without regard to ASCII case; a name that is listed with its
-    /// separator wins over a name and a detail, and an alias over a mailbox.
+    /// What an address means. Local parts are compared without regard to ASCII case; a name that is listed
+    /// with its separator wins over a name and a detail, and an alias over a mailbox.
     pub fn lookup(&self, address: &Mailbox) -> Lookup {
         let Some(entry) = self.domains.get(address.domain()) else { return Lookup::NotLocal };
         let local = address.local().to_ascii_lowercase();
@@ -155,8 +155,8 @@ impl LocalDomains {
         }
     }
 
-    /// The mailbox that an address ends in when no alias is followed (any more): the local part in lower case, and its detail as
-    /// it was given. Nothing when there is none here.
+    /// The mailbox that an address ends in when no alias is followed (any more): the local part in lower
+    /// case, and its detail as it was given. Nothing when there is none here.
     pub fn mailbox(&self, address: &Mailbox) -> Option<(Mailbox, Option<String>)> {
         let entry = self.domains.get(address.domain())?;
         let local = address.local().to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! A resolver with scripted answers, for tests of what asks DNS and for trying out a plugin without a network.
+//! A resolver with scripted answers, for tests of what asks DNS and for trying out a plugin without a
+//! network.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -7,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::names::{reverse_name, to_labels};
 use crate::resolver::{BoxFuture, DnsError, Mx, Resolver};
 
-/// Answers what it was told. Names beneath which something is known exist without records; all others do not exist.
+/// Answers what it was told. Names beneath which something is known exist without records; all others do not
+/// exist.
 ///
 /// ```
 /// use dns::{DnsError, Fake};

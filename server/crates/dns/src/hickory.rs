@@ -1,5 +1,5 @@
-//! The resolver that asks real name servers: UDP with TCP for what does not fit, a bounded cache that honours the
-//! lifetimes of records, and no search list: every name is taken as absolute.
+//! The resolver that asks real name servers: UDP with TCP for what does not fit, a bounded cache that honours
+//! the lifetimes of records, and no search list: every name is taken as absolute.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,7 @@
 //! Names that are asked for: checked, made ASCII, and made from addresses.
 //!
-//! Standards: RFC 1035 (2.3.4 sizes, 3.5 IN-ADDR.ARPA), RFC 3596 section 2.5 (IP6.ARPA), RFC 5782 (DNS lists), RFC 8601 section
-//! 3 (`iprev`).
+//! Standards: RFC 1035 (2.3.4 sizes, 3.5 IN-ADDR.ARPA), RFC 3596 section 2.5 (IP6.ARPA), RFC 5782 (DNS
+//! lists), RFC 8601 section 3 (`iprev`).
 
 use std::net::IpAddr;
 
@@ -16,7 +16,8 @@ const MAX_LABEL_OCTETS: usize = 63;
 /// Names of one address that are looked at; RFC 7208 section 4.6.4 allows as many.
 pub const MAX_PTR_NAMES: usize = 10;
 
-/// The labels of an absolute name, U-labels as A-labels. Labels may hold any visible ASCII, for `_dmarc` and the macros of SPF.
+/// The labels of an absolute name, U-labels as A-labels. Labels may hold any visible ASCII, for `_dmarc` and
+/// the macros of SPF.
 pub(crate) fn to_labels(name: &str) -> Result<Vec<String>, DnsError> {
     let name = match name.is_ascii() {
         true => name.strip_suffix('.').unwrap_or(name).to_owned(),
@@ -54,8 +55,8 @@ pub fn reverse_name(address: IpAddr) -> String {
     dnsbl_name(address, zone)
 }
 
-/// The first name of an address that has this address in turn; nothing when there is none. At most [`MAX_PTR_NAMES`] are asked
-/// for.
+/// The first name of an address that has this address in turn; nothing when there is none. At most
+/// [`MAX_PTR_NAMES`] are asked for.
 ///
 /// # Errors
 /// A failure that may pass, when no name could be confirmed.

@@ -7,16 +7,16 @@ use std::fmt::Display;
 use jiff::tz::TimeZone;
 use model::Timestamp;
 
-/// The date in the form of RFC 5322 section 3.3, in UTC: `Sun, 22 Nov 2026 10:35:47 +0000`. Times beyond the year 9999
-/// are all its 30 December.
+/// The date in the form of RFC 5322 section 3.3, in UTC: `Sun, 22 Nov 2026 10:35:47 +0000`. Times beyond the
+/// year 9999 are all its 30 December.
 pub fn format_date(time: Timestamp) -> String {
     let millisecond = i64::try_from(time.0).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millisecond).unwrap_or(jiff::Timestamp::MAX);
     jiff::fmt::rfc2822::to_string(&time.to_zoned(TimeZone::UTC)).unwrap_or_default()
 }
 
-/// A message id with its angle brackets. `id` is unique on this host over all times (a queue id) and an RFC 5322
-/// `dot-atom-text`; `hostname` is this host's.
+/// A message id with its angle brackets. `id` is unique on this host over all times (a queue id) and an RFC
+/// 5322 `dot-atom-text`; `hostname` is this host's.
 pub fn message_id(id: impl Display, hostname: &str) -> String {
     format!("<{id}@{hostname}>")
 }

@@ -1,13 +1,13 @@
 //! A message under edit: an overlay of header fields, and a new body as a list of old ranges and new bytes.
 //!
-//! The message stays as it arrived until [`Draft::into_content`]; fields that nobody touched are ranges of it then, byte for
-//! byte, and so is what is kept of the body. Only the header block is held in memory.
+//! The message stays as it arrived until [`Draft::into_content`]; fields that nobody touched are ranges of it
+//! then, byte for byte, and so is what is kept of the body. Only the header block is held in memory.
 //!
-//! Reads of the body, searches and the offsets of [`Draft::copy_body`] mean the body as it was when the draft was made,
-//! whatever was written since: a new body takes its place only in what `into_content` gives.
+//! Reads of the body, searches and the offsets of [`Draft::copy_body`] mean the body as it was when the draft
+//! was made, whatever was written since: a new body takes its place only in what `into_content` gives.
 //!
-//! Reading waits for the message's source, which may be a file. Limits: [`HeaderBlock::MAX_OCTETS`] for the edited block,
-//! 65,536 pieces and 4 GiB for a new body.
+//! Reading waits for the message's source, which may be a file. Limits: [`HeaderBlock::MAX_OCTETS`] for the
+//! edited block, 65,536 pieces and 4 GiB for a new body.
 
 use std::io;
 use std::sync::Arc;
@@ -23,8 +23,21 @@ use crate::splice::{self, BodyError, BodySplice};
 /// Octets of the body that are searched at a time.
 const SEARCH_OCTETS: usize = 64 * 1024;
 
-/// An editable view of a message. A clone is cheap and shares nothing that is edited later, so that edits can be
-/// taken back by keeping a clone from before.
+/// An editable view of a message. A clone is cheap and shares nothing that is edited later, so that edits can
+/// be taken back by keeping a clone from before.
+///
+/// ```
+/// use bytes::Bytes;
+/// let message = Bytes::from_static(b"Subject: hello\r\n\r\nHi Bob\r\n");
+/// let mut draft = message::Draft::new(message.into())?;
+/// draft.add_header("X-Seen", b"yes", Some(0))?;
+/// draft.start_body();
+/// draft.copy_body(0, draft.body_size())?;
+/// draft.write_body(b"-- \r\nSent by Ann\r\n")?;
+/// let edited = draft.into_content()?.to_bytes()?;
+/// assert_eq!(edited, &b"X-Seen: yes\r\nSubject: hello\r\n\r\nHi Bob\r\n-- \r\nSent by Ann\r\n"[..]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Draft {
     content: Content,
@@ -51,7 +64,8 @@ impl Draft {
     /// Reads the header block, and nothing of the body.
     ///
     /// # Errors
-    /// `InvalidData` when the header block is larger than [`HeaderBlock::MAX_OCTETS`]; what the source answers.
+    /// `InvalidData` when the header block is larger than [`HeaderBlock::MAX_OCTETS`]; what the source
+    /// answers.
     pub fn new(content: Content) -> io::Result<Self> {
         let block = Arc::new(HeaderBlock::read(&content)?);
         let block_len = block.as_bytes().len();
@@ -268,8 +282,8 @@ impl Draft {
         Ok((DraftLine::New { name: name.into(), whole: whole.into() }, block_len))
     }
 
-    /// The place above everything. A line that begins with white space cannot follow a field without becoming part of
-    /// it; such a line stands first or nowhere.
+    /// The place above everything. A line that begins with white space cannot follow a field without becoming
+    /// part of it; such a line stands first or nowhere.
     fn top(&self) -> usize {
         match self.current_lines().first() {
             Some(DraftLine::Old(nth)) => {

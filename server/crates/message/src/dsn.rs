@@ -1,13 +1,14 @@
 //! Delivery status notifications: what became of a message, told to its sender.
 //!
-//! A report has three parts: a text for a person, the same for programs, and the message or its header block, which stays
-//! where it is stored. Who is told, and of what, is decided elsewhere.
+//! A report has three parts: a text for a person, the same for programs, and the message or its header block,
+//! which stays where it is stored. Who is told, and of what, is decided elsewhere.
 //!
-//! Every line has 998 octets at most and ends in CRLF. A report is 7-bit throughout, unless an address in it is beyond ASCII (it is a
-//! `global` report then, and needs SMTPUTF8) or the message that is returned has 8-bit lines; [`Report`] says so.
+//! Every line has 998 octets at most and ends in CRLF. A report is 7-bit throughout, unless an address in it
+//! is beyond ASCII (it is a `global` report then, and needs SMTPUTF8) or the message that is returned has
+//! 8-bit lines; [`Report`] says so.
 //!
-//! Standards: RFC 3464 (delivery status), RFC 6522 (multipart/report), RFC 6533 (beyond ASCII), RFC 3461 (6 contents), RFC 3834
-//! (automatic responses), RFC 5321 section 6.1.
+//! Standards: RFC 3464 (delivery status), RFC 6522 (multipart/report), RFC 6533 (beyond ASCII), RFC 3461 (6
+//! contents), RFC 3834 (automatic responses), RFC 5321 section 6.1.
 //! Limits: [`MAX_RETURNED_OCTETS`], [`MAX_DIAGNOSTIC_OCTETS`].
 //! Known gaps: a message with UTF-8 header fields between ASCII addresses is returned as message/rfc822.
 
@@ -116,7 +117,8 @@ pub struct Report {
 }
 
 impl Dsn {
-    /// Writes the report. Reads what is returned of the message, at most [`MAX_RETURNED_OCTETS`]; it is not copied.
+    /// Writes the report. Reads what is returned of the message, at most [`MAX_RETURNED_OCTETS`]; it is not
+    /// copied.
     ///
     /// # Errors
     /// What the message's source answers.
@@ -212,7 +214,8 @@ fn tame(text: &str, limit: usize, utf8: bool) -> String {
     tamed.trim().to_owned()
 }
 
-/// Words in lines of about `width` octets, each line but the first after `indent`; a word that no line could hold is cut.
+/// Words in lines of about `width` octets, each line but the first after `indent`; a word that no line could
+/// hold is cut.
 fn wrap(text: &str, width: usize, indent: &str) -> String {
     /// A line of 998 octets holds this and any indent.
     const MAX_WORD_OCTETS: usize = 900;

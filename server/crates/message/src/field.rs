@@ -1,6 +1,7 @@
 //! Header fields as they are written: what a name and a value may hold, and where a long line is folded.
 //!
-//! Standards: RFC 5322 (2.1.1 line lengths, 2.2.3 folding, 3.6.8 field names), RFC 6532 (values beyond ASCII).
+//! Standards: RFC 5322 (2.1.1 line lengths, 2.2.3 folding, 3.6.8 field names), RFC 6532 (values beyond
+//! ASCII).
 
 /// Octets in a line without its CRLF, RFC 5322 section 2.1.1.
 pub const MAX_LINE_OCTETS: usize = 998;
@@ -30,8 +31,8 @@ pub(crate) fn is_field_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b':')
 }
 
-/// Appends `Name: value` and CRLF. A value that is folded stays folded as it is; a line beyond [`MAX_LINE_OCTETS`] is
-/// folded at its white space.
+/// Appends `Name: value` and CRLF. A value that is folded stays folded as it is; a line beyond
+/// [`MAX_LINE_OCTETS`] is folded at its white space.
 ///
 /// # Errors
 /// [`HeaderError::Name`], [`HeaderError::Value`] and [`HeaderError::LineTooLong`]; nothing is appended then.

@@ -1,8 +1,9 @@
 //! The header block of a message as it arrived: where its fields stand, byte for byte.
 //!
-//! What comes from the internet is taken as it is: a line that is no field stays where it stands and is nobody's
-//! field; a bare CR or LF is an octet of its line; octets beyond ASCII may stand in values; a message that ends without an
-//! empty line is all header block; and one that has no field before its first empty line has no header block at all.
+//! What comes from the internet is taken as it is: a line that is no field stays where it stands and is
+//! nobody's field; a bare CR or LF is an octet of its line; octets beyond ASCII may stand in values; a
+//! message that ends without an empty line is all header block; and one that has no field before its first
+//! empty line has no header block at all.
 //!
 //! Standards: RFC 5322 section 2.2. Limit: [`HeaderBlock::MAX_OCTETS`].
 
@@ -45,10 +46,12 @@ pub struct Field<'a> {
 }
 
 impl HeaderBlock {
-    /// Octets of a header block: 1 MiB. The limit on messages that are let in is a listener's own and smaller.
+    /// Octets of a header block: 1 MiB. The limit on messages that are let in is a listener's own and
+    /// smaller.
     pub const MAX_OCTETS: usize = 1024 * 1024;
 
-    /// Finds the fields in the first octets of a message, which must reach to its first empty line or to its end.
+    /// Finds the fields in the first octets of a message, which must reach to its first empty line or to its
+    /// end.
     pub fn parse(message: &Bytes) -> Self {
         let (end, body_start) = match end_of_block(message) {
             Some(end) => (end, end + 2),

@@ -1,11 +1,11 @@
-//! What a message is made of: its header block, its body as ranges of stored bytes, its MIME parts; and what a mail
-//! server writes into one: trace fields and reports of delivery.
+//! What a message is made of: its header block, its body as ranges of stored bytes, its MIME parts; and what
+//! a mail server writes into one: trace fields and reports of delivery.
 //!
-//! Nothing here waits for anything but the message's own bytes ([`model::Source`]), reads a file or looks at a clock.
-//! A body is never copied to be edited: an edited message is a list of old ranges and new bytes.
+//! Nothing here waits for anything but the message's own bytes ([`model::Source`]), reads a file or looks at
+//! a clock. A body is never copied to be edited: an edited message is a list of old ranges and new bytes.
 //!
-//! Standards: RFC 5322 (header fields), RFC 5321 (4.4 trace fields, 6.3 loops), RFC 2045 to 2047 and 2231 (MIME), RFC 3464,
-//! 6522 and 6533 (delivery status notifications), RFC 3848 and 6531 (transmission types).
+//! Standards: RFC 5322 (header fields), RFC 5321 (4.4 trace fields, 6.3 loops), RFC 2045 to 2047 and 2231
+//! (MIME), RFC 3464, 6522 and 6533 (delivery status notifications), RFC 3848 and 6531 (transmission types).
 
 mod date;
 mod draft;

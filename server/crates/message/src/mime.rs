@@ -1,12 +1,13 @@
 //! The MIME parts of a message: what they say they are, and where in the body they stand.
 //!
-//! mail-parser finds them; no MIME is parsed here. It is given a view of the message in which it finds nothing to decode and no
-//! message within the message (see [`view`]), so that a part costs its header and a leaf is where it stands.
+//! mail-parser finds them; no MIME is parsed here. It is given a view of the message in which it finds
+//! nothing to decode and no message within the message (see [`view`]), so that a part costs its header and a
+//! leaf is where it stands.
 //!
-//! Standards: RFC 2045 (5.2 and 6.1 defaults), RFC 2046 (5.1 multipart, 5.1.5 digest), RFC 2047 and RFC 2231 (file names), RFC 2183
-//! (dispositions).
-//! Limits: [`MAX_PARTS`], [`MAX_MIME_OCTETS`], and those of the view. What lies beyond is not listed, and [`Structure::complete`] says
-//! so.
+//! Standards: RFC 2045 (5.2 and 6.1 defaults), RFC 2046 (5.1 multipart, 5.1.5 digest), RFC 2047 and RFC 2231
+//! (file names), RFC 2183 (dispositions).
+//! Limits: [`MAX_PARTS`], [`MAX_MIME_OCTETS`], and those of the view. What lies beyond is not listed, and
+//! [`Structure::complete`] says so.
 
 mod view;
 
@@ -67,8 +68,8 @@ pub enum PartError {
 }
 
 impl Draft {
-    /// The parts of the message as it was when the draft was made; a `message/rfc822` part is a leaf. Reads the body once when
-    /// the message is a multipart, else nothing of it.
+    /// The parts of the message as it was when the draft was made; a `message/rfc822` part is a leaf. Reads
+    /// the body once when the message is a multipart, else nothing of it.
     ///
     /// # Errors
     /// What the source answers.
@@ -84,7 +85,8 @@ impl Draft {
         Ok(structure)
     }
 
-    /// The decoded content of a part. Every call reads and decodes all of it: callers that read in pieces keep it.
+    /// The decoded content of a part. Every call reads and decodes all of it: callers that read in pieces
+    /// keep it.
     ///
     /// # Errors
     /// [`PartError`].

@@ -1,4 +1,5 @@
-//! Ranges of a content as pieces of its source, and a new body that is put together from ranges and new bytes.
+//! Ranges of a content as pieces of its source, and a new body that is put together from ranges and new
+//! bytes.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! The fields by which a message tells where it has been: Received, Return-Path, Delivered-To.
 //!
-//! Standards: RFC 5321 (4.4 trace information, 6.3 loop detection), RFC 3848 and RFC 6531 section 4.3 (transmission types),
-//! RFC 8314 section 4.3 (the `tls` clause).
+//! Standards: RFC 5321 (4.4 trace information, 6.3 loop detection), RFC 3848 and RFC 6531 section 4.3
+//! (transmission types), RFC 8314 section 4.3 (the `tls` clause).
 
 use std::fmt;
 use std::io;
@@ -96,7 +96,8 @@ impl Received<'_> {
     }
 }
 
-/// Letters, digits and what stands in host names and literals; anything else could end the field or open a comment.
+/// Letters, digits and what stands in host names and literals; anything else could end the field or open a
+/// comment.
 fn sanitise(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:[]".contains(c);
     let text: String =
@@ -119,8 +120,8 @@ pub fn count_received(block: &HeaderBlock) -> usize {
     block.all("Received").count()
 }
 
-/// Puts whole fields, each with its CRLF, on top of a message. The rest stays where it is, uncopied; a message that has no header
-/// block gets the empty line that parts the fields from its body.
+/// Puts whole fields, each with its CRLF, on top of a message. The rest stays where it is, uncopied; a
+/// message that has no header block gets the empty line that parts the fields from its body.
 ///
 /// # Errors
 /// None for a `block` that was read from this content.

@@ -196,7 +196,8 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 proptest! {
-    /// Fields N0 to N2 are edited; all the others and the body must come through byte for byte, in their order.
+    /// Fields N0 to N2 are edited; all the others and the body must come through byte for byte, in their
+    /// order.
     #[test]
     fn edits_never_change_other_fields_or_the_body(
         fields in proptest::collection::vec("(N[0-2]|O[a-z]{0,3}): ?[a-z\u{fc}]{0,5}(\r\n [a-z]{1,4})?\r\n", 1..8),

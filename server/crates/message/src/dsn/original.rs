@@ -104,7 +104,8 @@ impl Returned {
     }
 }
 
-/// Line by line, so that a bare CR or LF is encoded and a CRLF stays. A NUL is no text in any encoding: it becomes a space.
+/// Line by line, so that a bare CR or LF is encoded and a CRLF stays. A NUL is no text in any encoding: it
+/// becomes a space.
 fn quoted_printable(block: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(block.len() * 2);
     let text: Vec<u8> = block.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
@@ -119,7 +120,8 @@ fn quoted_printable(block: &[u8]) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// RFC 2045 section 2.8: lines of 998 octets at most that end in CRLF, no other CR or LF, no NUL. The last line may lack its end.
+/// RFC 2045 section 2.8: lines of 998 octets at most that end in CRLF, no other CR or LF, no NUL. The last
+/// line may lack its end.
 fn has_fine_lines(octets: &[u8]) -> bool {
     octets.split_inclusive(|byte| *byte == b'\n').all(|line| {
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);

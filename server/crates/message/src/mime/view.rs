@@ -1,18 +1,19 @@
 //! A message as the MIME parser shall see it.
 //!
-//! The view begins with the message's own MIME fields and nothing else of its header block, so that the parser and the rest of this
-//! crate agree on where the body begins. In the fields that name a type, `rfc822`, `global` and `digest` are masked by
-//! other letters in their place: a message within the message is a leaf then, whatever stands in it, and its
-//! end is found by the boundary around it. Places stay the same, and the letters come back before a field is read.
+//! The view begins with the message's own MIME fields and nothing else of its header block, so that the
+//! parser and the rest of this crate agree on where the body begins. In the fields that name a type,
+//! `rfc822`, `global` and `digest` are masked by other letters in their place: a message within the message
+//! is a leaf then, whatever stands in it, and its end is found by the boundary around it. Places stay the
+//! same, and the letters come back before a field is read.
 //!
-//! Limits: a parser that looks for a boundary which does not come reads to the end, and does so for every multipart. The multiparts are bounded
-//! so that this is never more than [`MAX_SEARCHED_OCTETS`]; beyond, they are leaves. Behind [`MAX_DELIMITER_LINES`] lines that may be
-//! boundaries the view ends.
+//! Limits: a parser that looks for a boundary which does not come reads to the end, and does so for every
+//! multipart. The multiparts are bounded so that this is never more than [`MAX_SEARCHED_OCTETS`]; beyond,
+//! they are leaves. Behind [`MAX_DELIMITER_LINES`] lines that may be boundaries the view ends.
 
 use crate::header_block::HeaderBlock;
 
-/// Octets that may be searched for boundaries in all: 4 GiB.
-const MAX_SEARCHED_OCTETS: usize = 4 * 1024 * 1024 * 1024;
+/// Octets that may be searched for boundaries in all: 512 MiB, a second or two.
+const MAX_SEARCHED_OCTETS: usize = 512 * 1024 * 1024;
 /// Multiparts, however small the message.
 const MAX_MULTIPARTS: usize = 1000;
 /// Lines that have `--` in them; each part needs one.
@@ -125,7 +126,8 @@ fn next_line(bytes: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1)
 }
 
-/// Where the value begins, when the line is a Content-Type field. The parser passes over white space before a name and in it.
+/// Where the value begins, when the line is a Content-Type field. The parser passes over white space before a
+/// name and in it.
 fn content_type_value(line: &[u8]) -> Option<usize> {
     let mut name = b"content-type:".iter();
     for (at, byte) in line.iter().enumerate() {
