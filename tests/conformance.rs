@@ -62,7 +62,10 @@ fn hold(file: &Path) -> Result<(), String> {
             Step::Hears { start, within } => match client.next_reply() {
                 Some(reply) if reply.begins(start) && reply.text.contains(within.as_str()) => {}
                 Some(reply) => {
-                    return fault(format!("expected {start} {within:?}, heard {} {}", reply.code, reply.text));
+                    return fault(format!(
+                        "expected {start} {within:?}, heard {} {}",
+                        reply.code, reply.text
+                    ));
                 }
                 None => return fault(format!("expected {start}, the server closed the connection")),
             },

@@ -86,9 +86,18 @@ fn code(file: &Path, with_tests: bool) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether a file is compiled for tests alone: by its place, or because the module that has it says so.
 fn is_test_file(file: &Path) -> bool {
-    file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches")
-        || file.ends_with("tests.rs")
+    let by_place = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
+    let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
+    let declared = format!("#[cfg(test)]\nmod {stem};");
+    let parents = sources(file.parent().expect("a folder"))
+        .into_iter()
+        .chain([file.parent().expect("a folder").with_extension("rs")]);
+    by_place
+        || parents
+            .filter_map(|parent| std::fs::read_to_string(parent).ok())
+            .any(|text| text.contains(&declared))
 }
 
 fn layer(name: &str) -> Option<usize> {

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use crate::harness::{Smtp, run, wait_until};
 
+const MAIN: &str = include_str!("../postfix/main.cf");
+const MASTER: &str = include_str!("../postfix/master.cf");
+
 /// A folder with everything, not running.
 pub(super) struct Stopped {
     folder: TempDir,
@@ -84,49 +87,17 @@ impl Stopped {
 }
 
 fn write(folder: &Path, address: SocketAddr, next_hop: SocketAddr) {
-    let at = |below: &str| folder.join(below).display().to_string();
     for below in ["etc", "spool", "lib"] {
         fs::create_dir(folder.join(below)).expect("a folder");
     }
-    let main = format!(
-        "compatibility_level = 3.6\nmaillog_file = {log}\nmaillog_file_prefixes = {folder}\nqueue_directory = {spool}\ndata_directory = {lib}\n\
-         myhostname = postfix.example\nmydestination =\nmynetworks = 127.0.0.0/8\nrelayhost = [127.0.0.1]:{port}\n\
-         disable_dns_lookups = yes\nsmtp_host_lookup = native\nalias_maps =\nlocal_recipient_maps =\nbiff = no\nin_flow_delay = 0\n\
-         smtpd_recipient_restrictions = check_recipient_access inline:{{refused@elsewhere.example=REJECT}}, permit_mynetworks, reject\n\
-         minimal_backoff_time = 1s\nqueue_run_delay = 1s\n",
-        log = at("maillog"),
-        folder = folder.display(),
-        spool = at("spool"),
-        lib = at("lib"),
-        port = next_hop.port(),
-    );
-    fs::write(folder.join("etc/main.cf"), main).expect("main.cf");
-    let services = "smtpd pickup:unix:n:60 cleanup:unix:n:0 qmgr:unix:n:300 tlsmgr:unix:-:1000? rewrite:unix:- bounce:unix:- defer:unix:- \
-        trace:unix:- verify:unix:- flush:unix:n:1000? proxymap:unix:- smtp:unix:- relay:unix:- showq:unix:n error:unix:- retry:unix:- \
-        discard:unix:- anvil:unix:- scache:unix:- postlog:unix-dgram:n";
-    let mut master = format!("{address} inet n - n - - smtpd\n");
-    for service in services.split_whitespace().skip(1) {
-        let mut words = service.split(':');
-        let (name, kind) = (words.next().expect("a name"), words.next().expect("a kind"));
-        let private = words.next().filter(|word| !word.is_empty()).unwrap_or("-");
-        let wakeup = words.next().unwrap_or("-");
-        let program = match name {
-            "rewrite" => "trivial-rewrite",
-            "defer" | "trace" => "bounce",
-            "relay" => "smtp",
-            "retry" => "error",
-            "postlog" => "postlogd",
-            other => other,
-        };
-        let limit =
-            if matches!(name, "qmgr" | "pickup" | "postlog" | "scache" | "tlsmgr" | "verify" | "anvil") {
-                "1"
-            } else {
-                "-"
-            };
-        master += &format!("{name} {kind} {private} - n {wakeup} {limit} {program}\n");
-    }
-    fs::write(folder.join("etc/master.cf"), master).expect("master.cf");
+    let filled = |template: &str| {
+        let template = template.replace("{folder}", &folder.display().to_string());
+        template.replace("{address}", &address.to_string()).replace("{port}", &next_hop.port().to_string())
+    };
+    let refusing = "smtpd_recipient_restrictions = check_recipient_access inline:{refused@elsewhere.example=REJECT}, \
+                    permit_mynetworks, reject\n";
+    fs::write(folder.join("etc/main.cf"), filled(MAIN) + refusing).expect("main.cf");
+    fs::write(folder.join("etc/master.cf"), filled(MASTER)).expect("master.cf");
     // `postfix check` makes the queue's folders with the owners that they need.
     let owned = run(Command::new("chown").arg("postfix").arg(folder.join("lib")));
     assert_eq!(owned.code, 0, "{}", owned.err);
