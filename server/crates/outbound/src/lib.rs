@@ -1,1 +1,43 @@
+//! Outbound: takes entries from the queue to their next hops, and tells their senders when that fails for good.
+//!
+//! ```text
+//! take (fresh, in memory) --+                                +-> Maildir
+//!                           +-> Pass -> Job per site -> Destination -> worker -> Connection (SMTP, LMTP)
+//! scheduler (due, retried) -+                                |
+//!                                                            v
+//!                store.update <- report committed <- Attempt: delivered | deferred | refused
+//! ```
+//!
+//! An entry is in at most one [`Engine`] pass at a time. A destination has its own queue, workers, connections and back-off; a slow or
+//! dead one delays nobody else. A message goes to all its recipients at one site in one transaction, and many messages go over one
+//! connection.
+//!
+//! Standards: RFC 5321 (4.5.4 retries, 5 routing, 6.1 and 6.3), 7505 null MX, 3461 and 3464 reports, 2033 LMTP.
+//! Limits: [`Limits`]. Errors end in the queue as diagnostics; the log has a line for each attempt of each recipient.
+//! Known gaps: no TLS yet ([`link`] is where it will be); no warning of delays and no report of success (NOTIFY=DELAY, SUCCESS); domains
+//! that share their mail hosts do not share connections.
 
+mod active;
+mod connection;
+mod control;
+mod destination;
+mod engine;
+mod link;
+mod maildir;
+mod maildir_worker;
+mod mx;
+mod options;
+mod outcome;
+mod report;
+mod scheduler;
+mod site;
+mod stats;
+mod tasks;
+mod traits;
+mod worker;
+
+pub use control::Applied;
+pub use engine::Engine;
+pub use maildir::{MaildirPattern, PatternError};
+pub use options::{DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, Options};
+pub use stats::{DestinationStats, Stats};

@@ -1,0 +1,273 @@
+//! The driver of a client session: moves its octets and keeps its deadlines.
+//!
+//! Cancel safety: a dropped call leaves the session in the middle of a transaction; drop the connection too.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::{Content, Piece, Reply};
+use smtp::client::{self, Event, Failure, Fate, Protocol, Session, Transaction};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::link::{self, Link};
+use crate::mx::Endpoint;
+use crate::options::Options;
+
+/// Octets of content between two looks at what the peer has to say; a message up to this size leaves in one piece.
+const BLOCK_OCTETS: usize = 64 * 1024;
+/// Octets of replies that are read at once.
+const READ_OCTETS: usize = 4 * 1024;
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Connect(io::Error),
+    Session(Failure),
+}
+
+impl OpenError {
+    /// As the sender would be told.
+    pub(crate) fn reply(&self, address: &str) -> Reply {
+        match self {
+            Self::Connect(error) => {
+                Reply::new(451, (4, 4, 1), format!("could not connect to {address}: {error}"))
+            }
+            Self::Session(failure) => failure_reply(failure),
+        }
+    }
+}
+
+/// What a failed session amounts to; what the peer said, where it said something.
+pub(crate) fn failure_reply(failure: &Failure) -> Reply {
+    let status = match failure {
+        Failure::Refused { reply, .. } => return reply.clone(),
+        Failure::Timeout(_) | Failure::ConnectionLost(_) => (4, 4, 2),
+        Failure::Protocol(_) => (4, 5, 0),
+    };
+    Reply::new(451, status, failure.to_string())
+}
+
+/// A connection whose session is between two transactions.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    link: Box<dyn Link>,
+    session: Session,
+    input: Box<[u8]>,
+    /// Fires at the session's deadline or before; moved only when it fires, as most waits are short.
+    timer: Pin<Box<Sleep>>,
+    /// The host, as diagnostics name it.
+    pub(crate) host: String,
+    /// Transactions that were started.
+    pub(crate) transactions: usize,
+}
+
+impl Connection {
+    /// Connects, is greeted, and says EHLO or LHLO.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        protocol: Protocol,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let link = link::connect(&endpoint.address, options.limits.connect_timeout)
+            .await
+            .map_err(OpenError::Connect)?;
+        let now = clock::now();
+        let told = client::Options {
+            hostname: options.hostname.clone(),
+            protocol,
+            timeouts: options.timeouts.clone(),
+        };
+        let mut connection = Self {
+            link,
+            session: Session::new(told, now),
+            input: vec![0; READ_OCTETS].into(),
+            timer: Box::pin(sleep_until((now + options.timeouts.greeting).into())),
+            host: endpoint.host.clone(),
+            transactions: 0,
+        };
+        match connection.next_event().await {
+            Event::Ready => Ok(connection),
+            Event::Ended(Some(failure)) => {
+                connection.say_last_words().await;
+                Err(OpenError::Session(failure))
+            }
+            other => Err(OpenError::Session(Failure::Protocol(format!("no session began: {other:?}")))),
+        }
+    }
+
+    /// Whether another transaction may start.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.session.is_ready()
+    }
+
+    /// Makes one transaction. Afterwards [`Self::is_ready`] says whether the connection is still good.
+    ///
+    /// # Errors
+    /// The content could not be read; the transaction was not ended and the connection must be dropped.
+    pub(crate) async fn deliver(
+        &mut self,
+        transaction: &Transaction<'_>,
+        content: &Content,
+    ) -> io::Result<Vec<Fate>> {
+        self.transactions += 1;
+        self.session.start(transaction, clock::now());
+        loop {
+            match self.next_event().await {
+                Event::ContentWanted => self.send_content(content).await?,
+                Event::Done(fates) => return Ok(fates),
+                Event::Ready => {}
+                Event::Ended(failure) => {
+                    let failure = failure.unwrap_or(Failure::Protocol("the session ended".to_owned()));
+                    return Ok(vec![Fate::Failed(failure); transaction.recipients.len()]);
+                }
+            }
+        }
+    }
+
+    /// Says QUIT and waits a moment for the peer's farewell.
+    pub(crate) async fn quit(mut self) {
+        self.session.quit(clock::now());
+        if self.session.poll_timeout().is_some() {
+            while !matches!(self.next_event().await, Event::Ended(_)) {}
+        }
+        self.say_last_words().await;
+    }
+
+    /// Waits until the peer says something though nothing was asked, which is 421 or the end.
+    pub(crate) async fn until_disturbed(&mut self) {
+        poll_fn(|cx| self.poll_read(cx)).await;
+    }
+
+    async fn say_last_words(&mut self) {
+        let write = poll_fn(|cx| self.poll_write(cx));
+        let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
+    }
+
+    /// Feeds the content in blocks. Memory: one block of output, and one of input when the content is on the disk.
+    async fn send_content(&mut self, content: &Content) -> io::Result<()> {
+        if let Some(source) = content.source().as_bytes().cloned() {
+            for piece in content.pieces() {
+                let octets = match piece {
+                    Piece::New(bytes) => bytes.clone(),
+                    Piece::Stored { offset, len } => {
+                        let from = usize::try_from(*offset).map_err(io::Error::other)?;
+                        source.slice(from..from + usize::try_from(*len).map_err(io::Error::other)?)
+                    }
+                };
+                self.send_blocks(&octets).await;
+            }
+        } else {
+            let mut offset = 0;
+            while offset < content.len() {
+                let block = read_block(content.clone(), offset).await?;
+                offset += block.len() as u64;
+                self.send_blocks(&block).await;
+            }
+        }
+        self.session.end_content(clock::now());
+        Ok(())
+    }
+
+    async fn send_blocks(&mut self, octets: &Bytes) {
+        for block in octets.chunks(BLOCK_OCTETS) {
+            self.session.content(block, clock::now());
+            // The end of data is to leave together with the last block, if there is room for it.
+            if self.session.poll_output().is_some_and(|output| output.len() >= BLOCK_OCTETS) {
+                poll_fn(|cx| self.poll_flush(cx)).await;
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            if let Some(event) = self.session.poll_event() {
+                return Poll::Ready(event);
+            }
+            // Both directions at once: a peer that does not read before its replies were read cannot stop us.
+            let _ = self.poll_write(cx);
+            if self.poll_read(cx).is_pending() && self.poll_deadline(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Ready when all output was written, or the session has ended.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.poll_write(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.poll_read(cx).is_pending() && self.poll_deadline(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(output) = self.session.poll_output() {
+            match Pin::new(&mut self.link).poll_write(cx, output) {
+                Poll::Ready(Ok(count)) if count > 0 => self.session.sent(count, clock::now()),
+                // What the peer has said before it closed is still to be read; poll_read finds the end.
+                Poll::Ready(_) => {
+                    let count = output.len();
+                    self.session.sent(count, clock::now());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = ReadBuf::new(&mut self.input);
+        match Pin::new(&mut self.link).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                self.session.receive(buffer.filled(), clock::now());
+                Poll::Ready(())
+            }
+            Poll::Ready(_) => {
+                self.session.connection_lost();
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when the session's deadline has passed and it was told so.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.session.poll_timeout() else { return Poll::Pending };
+        loop {
+            if self.timer.deadline().into_std() > deadline {
+                self.timer.as_mut().reset(deadline.into());
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let fired: Instant = self.timer.deadline().into_std();
+            if fired >= deadline {
+                self.session.handle_timeout(fired.max(clock::now()));
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(deadline.into());
+        }
+    }
+}
+
+async fn read_block(content: Content, offset: u64) -> io::Result<Bytes> {
+    let read = move || {
+        let mut block = vec![0; BLOCK_OCTETS];
+        let count = content.read_at(offset, &mut block)?;
+        block.truncate(count);
+        if block.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Bytes::from(block)) }
+    };
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+}

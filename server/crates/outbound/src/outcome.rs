@@ -1,0 +1,243 @@
+//! From what a next hop said to the new states of recipients, the log, and the report to the sender.
+//!
+//! Order matters: the report is committed first, then the states are recorded. A crash between the two may report twice, never not at
+//! all. The report on a report is not written: its sender is null (RFC 5321 section 4.5.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Reply, Timestamp};
+use queue::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, State, Update};
+use rand::RngExt;
+use smtp::client::Fate;
+
+use crate::active::{Job, Pass};
+use crate::connection::failure_reply;
+use crate::engine::Inner;
+use crate::options::Options;
+use crate::report;
+use crate::stats::Counters;
+
+/// Octets of a reply that are kept and logged.
+const MAX_REPLY_OCTETS: usize = 1000;
+/// How long an entry rests that neither memory nor its destination has room for; half as long again at random.
+const POSTPONED: Duration = Duration::from_secs(60);
+
+/// What an attempt came to, for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Delivered,
+    /// Later may be better.
+    Deferred,
+    /// Refused for good.
+    Refused,
+    /// Nobody was asked: the attempt did not begin.
+    Untouched,
+}
+
+/// The end of an attempt for one recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) verdict: Verdict,
+    /// Who said it; nothing when it was this host.
+    pub(crate) host: Option<String>,
+    pub(crate) reply: Option<Reply>,
+}
+
+impl Attempt {
+    /// This host's own judgement; 2xx, 4xx or 5xx.
+    pub(crate) fn own(reply: Reply) -> Self {
+        Self { host: None, ..Self::said(String::new(), reply) }
+    }
+
+    /// The judgement of a host.
+    pub(crate) fn said(host: String, reply: Reply) -> Self {
+        let verdict = match reply.code {
+            500.. => Verdict::Refused,
+            400.. => Verdict::Deferred,
+            _ => Verdict::Delivered,
+        };
+        Self { verdict, host: Some(host), reply: Some(reply) }
+    }
+
+    pub(crate) fn untouched() -> Self {
+        Self { verdict: Verdict::Untouched, host: None, reply: None }
+    }
+
+    /// What a session says became of a recipient.
+    pub(crate) fn from_fate(fate: Fate, host: &str) -> Self {
+        match fate {
+            Fate::Accepted(reply) | Fate::Refused { reply, .. } => Self::said(host.to_owned(), reply),
+            Fate::Unsendable(unsendable) => {
+                Self { host: Some(host.to_owned()), ..Self::own(unsendable.reply()) }
+            }
+            // A reply that says "for good" speaks of the session then, not of the message.
+            Fate::Failed(failure) => Self {
+                verdict: Verdict::Deferred,
+                host: Some(host.to_owned()),
+                reply: Some(failure_reply(&failure)),
+            },
+        }
+    }
+}
+
+impl Inner {
+    /// The same end for all recipients of a job.
+    pub(crate) async fn finish_all(self: &Arc<Self>, job: Job, attempt: Attempt) {
+        let attempts = vec![attempt; job.recipients.len()];
+        self.finish(job, attempts).await;
+    }
+
+    /// Records the ends of a job, one for each of its recipients; when it was the pass's last, reports and releases the entry.
+    pub(crate) async fn finish(self: &Arc<Self>, job: Job, attempts: Vec<Attempt>) {
+        let (options, now) = (self.options(), clock::wall());
+        let entry = &job.pass.entry;
+        let (mut recorded, mut failed) = (Vec::new(), Vec::new());
+        for (nth, attempt) in job.recipients.iter().zip(attempts) {
+            let queued = &entry.recipients[*nth];
+            let Some(update) = self.judge(entry, queued, attempt, &options, now) else { continue };
+            let is_failed = matches!(update.state, State::Bounced | State::Expired);
+            match is_failed && report::is_wanted(entry, queued) {
+                true => failed.push(update),
+                false => recorded.push(update),
+            }
+        }
+        let is_last = {
+            let mut progress = job.pass.progress.lock();
+            progress.failed.append(&mut failed);
+            progress.jobs -= 1;
+            if progress.jobs == 0 {
+                failed.append(&mut progress.failed);
+            }
+            progress.jobs == 0
+        };
+        let report = match failed.is_empty() {
+            true => None,
+            false => self.report(&job.pass, &mut failed, &options, now).await,
+        };
+        recorded.append(&mut failed);
+        self.record(entry, recorded).await;
+        if let Some((entry, content)) = report {
+            self.take(entry, content);
+        }
+        if is_last {
+            self.end_pass(&job.pass, &options);
+        }
+    }
+
+    /// The new state of a recipient, with its line in the log; nothing when nobody was asked.
+    fn judge(
+        &self,
+        entry: &Entry,
+        queued: &QueuedRecipient,
+        attempt: Attempt,
+        options: &Options,
+        now: Timestamp,
+    ) -> Option<RecipientUpdate> {
+        let reply = short(attempt.reply.as_ref());
+        let attempts = queued.attempts.saturating_add(1);
+        let (state, counter) = match attempt.verdict {
+            Verdict::Untouched => return None,
+            Verdict::Delivered => (State::Delivered, &self.counters.delivered),
+            Verdict::Refused => (State::Bounced, &self.counters.bounced),
+            Verdict::Deferred => match options.retry.next(entry.arrived, now, attempts, &mut rand::rng()) {
+                Some(due) => (State::Waiting { due }, &self.counters.deferred),
+                None => (State::Expired, &self.counters.expired),
+            },
+        };
+        Counters::add(counter);
+        let host = attempt.host.as_deref().unwrap_or("-");
+        let (rcpt, delay_ms) = (&queued.recipient.address, now.since(entry.arrived).as_millis() as u64);
+        match &state {
+            State::Delivered => {
+                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "delivered");
+            }
+            State::Waiting { due } => {
+                let next_ms = due.since(now).as_millis() as u64;
+                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, next_ms, "deferred");
+            }
+            State::Expired => {
+                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "expired");
+            }
+            _ => {
+                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "bounced");
+            }
+        }
+        let last = Some(Diagnostic { at: now, host: attempt.host, reply });
+        Some(RecipientUpdate { id: queued.recipient.id, state, attempts, last, warned: queued.warned })
+    }
+
+    /// Commits a report on recipients that have failed. When that fails, they are put off instead: the sender must hear of them.
+    async fn report(
+        &self,
+        pass: &Pass,
+        failed: &mut [RecipientUpdate],
+        options: &Options,
+        now: Timestamp,
+    ) -> Option<(Arc<Entry>, model::Content)> {
+        let content = pass.content.lock().clone();
+        match report::commit(&self.store, &pass.entry, content, failed, options, now).await {
+            Ok(report) => {
+                Counters::add(&self.counters.reports);
+                tracing::info!(queue_id = %pass.entry.id, report_id = %report.0.id, "reported to the sender");
+                Some(report)
+            }
+            Err(error) => {
+                tracing::error!(queue_id = %pass.entry.id, %error, "the report to the sender could not be queued");
+                for update in failed {
+                    update.state = State::Waiting { due: now + postponement() };
+                }
+                None
+            }
+        }
+    }
+
+    async fn record(&self, entry: &Entry, recipients: Vec<RecipientUpdate>) {
+        if recipients.is_empty() {
+            return;
+        }
+        let due = recipients.iter().filter_map(|update| match update.state {
+            State::Waiting { due } => Some(due),
+            _ => None,
+        });
+        let due = due.min();
+        if let Err(error) = self.store.update(Update { id: entry.id, recipients }).await {
+            // The attempt will be made again: a duplicate, not a loss.
+            tracing::error!(queue_id = %entry.id, %error, "the outcome could not be recorded");
+        }
+        if let Some(due) = due {
+            self.schedule.note_due(due);
+        }
+    }
+
+    fn end_pass(self: &Arc<Self>, pass: &Pass, options: &Options) {
+        self.active.end(pass.entry.id);
+        self.give_up_claim(pass.entry.id);
+        let limit = options.limits.active_entries;
+        self.schedule.note_room(self.active.passes() < limit - limit / 4);
+    }
+
+    /// Puts off an entry that there is no room for, without counting an attempt.
+    pub(crate) async fn postpone(self: &Arc<Self>, entry: &Entry) {
+        let due = clock::wall() + postponement();
+        let waits = |queued: &&QueuedRecipient| matches!(queued.state, State::Waiting { .. });
+        let put_off =
+            |queued| RecipientUpdate { state: State::Waiting { due }, ..RecipientUpdate::from(queued) };
+        self.record(entry, entry.recipients.iter().filter(waits).map(put_off).collect()).await;
+        self.give_up_claim(entry.id);
+    }
+}
+
+fn postponement() -> Duration {
+    POSTPONED + rand::rng().random_range(Duration::ZERO..POSTPONED / 2)
+}
+
+/// In one line, cut at a character.
+fn short(reply: Option<&Reply>) -> String {
+    let mut text = reply.map(ToString::to_string).unwrap_or_default();
+    if text.len() > MAX_REPLY_OCTETS {
+        let end = (0..=MAX_REPLY_OCTETS).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}

@@ -1,0 +1,353 @@
+//! A worker: makes one destination's attempts, one after the other, over a connection that it keeps while there is work.
+//!
+//! Cancel safety: a worker that is dropped leaves its entry as it was in the store; the attempt is made again after the next start.
+
+use std::io;
+use std::sync::Arc;
+
+use model::{Content, Recipient, Reply};
+use queue::StoreError;
+use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::active::{Job, Pass};
+use crate::connection::{Connection, OpenError, failure_reply};
+use crate::destination::{Destination, Next};
+use crate::engine::Inner;
+use crate::maildir_worker;
+use crate::mx;
+use crate::options::Options;
+use crate::outcome::Attempt;
+use crate::site::Site;
+use crate::traits::Traits;
+
+/// Takes the worker off its destination's list should it end in the middle.
+struct Place {
+    destination: Arc<Destination>,
+    is_left: bool,
+    is_connected: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_connected {
+            self.destination.disconnected();
+        }
+        if !self.is_left {
+            self.destination.forget_worker();
+        }
+    }
+}
+
+/// Works until there is nothing to do, or the engine stops.
+pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
+    let place = Place { destination: Arc::clone(&destination), is_left: false, is_connected: false };
+    // Closed never; the permits outlive the engine's tasks.
+    let Ok(permit) = Arc::clone(&inner.deliveries).acquire_owned().await else { return };
+    if let Site::Maildir(_) = destination.site {
+        let mut place = place;
+        place.is_left = maildir_worker::run(&inner, &destination).await;
+        return;
+    }
+    let worker = Worker { inner, destination, place, connection: None, _permit: permit };
+    worker.run().await;
+}
+
+struct Worker {
+    inner: Arc<Inner>,
+    destination: Arc<Destination>,
+    place: Place,
+    connection: Option<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Whether a job was done with.
+enum Ran {
+    Done,
+    /// Other connections of the destination must do: the job was put back, and this worker is one too many.
+    OneTooMany,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        loop {
+            if self.inner.is_stopping() {
+                break;
+            }
+            match self.destination.next(self.may_wait()) {
+                Next::Job(job) => {
+                    self.inner.unpark(&self.destination, &self.inner.options());
+                    if let Ran::OneTooMany = self.attempt(*job).await
+                        && self.destination.may_leave()
+                    {
+                        self.place.is_left = true;
+                        break;
+                    }
+                }
+                Next::Idle => self.wait().await,
+                Next::Exit => {
+                    self.place.is_left = true;
+                    break;
+                }
+            }
+        }
+        self.disconnect().await;
+    }
+
+    /// A connection is kept for a while, unless somebody else could use its permit.
+    fn may_wait(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_ready)
+            && self.inner.deliveries.available_permits() > 0
+    }
+
+    async fn wait(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let limit = self.inner.options().limits.idle_connection;
+        let was_called = tokio::select! {
+            biased;
+            () = self.destination.called() => true,
+            () = connection.until_disturbed() => false,
+            () = tokio::time::sleep(limit) => false,
+        };
+        if !was_called {
+            self.destination.stop_waiting();
+            self.disconnect().await;
+        }
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.place.is_connected = false;
+            self.destination.disconnected();
+            if connection.is_ready() {
+                connection.quit().await;
+            }
+        }
+    }
+
+    async fn attempt(&mut self, job: Job) -> Ran {
+        if job.pass.is_cancelled.load(std::sync::atomic::Ordering::Relaxed) {
+            self.inner.finish_all(job, Attempt::untouched()).await;
+            return Ran::Done;
+        }
+        if let Some(reply) = self.destination.backing_off(clock::now()) {
+            self.inner.finish_all(job, Attempt::own(deferring(&reply))).await;
+            return Ran::Done;
+        }
+        let options = self.inner.options();
+        let (content, traits) = match ready_content(&self.inner, &job.pass).await {
+            Ok(ready) => ready,
+            Err(attempt) => {
+                self.inner.finish_all(job, attempt).await;
+                return Ran::Done;
+            }
+        };
+        if let Some(reply) = hops_exceeded(&traits, &options) {
+            self.inner.finish_all(job, Attempt::own(reply)).await;
+            return Ran::Done;
+        }
+        // A connection that was kept may have died unnoticed: then a fresh one has a try at once.
+        for is_second in [false, true] {
+            let is_worn = |connection: &Connection| {
+                !connection.is_ready()
+                    || connection.transactions >= options.limits.messages_per_connection.max(1)
+            };
+            if self.connection.as_ref().is_some_and(is_worn) {
+                self.disconnect().await;
+            }
+            if self.connection.is_none()
+                && let Err(refusal) = self.connect(&options).await
+            {
+                return self.give_up(job, refusal, &options).await;
+            }
+            match self.transact(&job, &content, &traits, &options, is_second).await {
+                Some(attempts) => {
+                    self.inner.finish(job, attempts).await;
+                    return Ran::Done;
+                }
+                None => self.disconnect().await,
+            }
+        }
+        self.inner.finish_all(job, Attempt::own(Reply::new(451, (4, 4, 2), "the connection was lost"))).await;
+        Ran::Done
+    }
+
+    /// Makes the transaction; nothing when it should be made again over a fresh connection.
+    async fn transact(
+        &mut self,
+        job: &Job,
+        content: &Content,
+        traits: &Traits,
+        options: &Options,
+        is_second: bool,
+    ) -> Option<Vec<Attempt>> {
+        let connection = self.connection.as_mut()?;
+        let entry = &job.pass.entry;
+        let recipients: Vec<&Recipient> =
+            job.recipients.iter().map(|nth| &entry.recipients[*nth].recipient).collect();
+        let transaction = Transaction {
+            sender: &entry.sender,
+            sender_params: &entry.sender_params,
+            recipients: &recipients,
+            size: content.len(),
+            eight_bit: traits.is_eight_bit,
+            utf8_header: traits.is_utf8_header && entry.sender_param("SMTPUTF8").is_some(),
+        };
+        let was_used = connection.transactions > 0;
+        let fates = match connection.deliver(&transaction, content).await {
+            Ok(fates) => fates,
+            Err(error) => {
+                tracing::error!(queue_id = %entry.id, %error, "the content cannot be read");
+                // The end of data was not sent: the peer takes nothing.
+                self.connection = None;
+                self.place.is_connected = false;
+                self.destination.disconnected();
+                return Some(vec![Attempt::own(unreadable(&error)); recipients.len()]);
+            }
+        };
+        if was_used && !is_second && fates.iter().all(is_stale) {
+            return None;
+        }
+        let broken = fates.iter().find_map(|fate| match fate {
+            Fate::Failed(failure) => Some(failure_reply(failure)),
+            _ => None,
+        });
+        match broken {
+            Some(reply) => self.destination.broke(&reply, &options.limits, clock::now()),
+            None => self.destination.went_well(),
+        }
+        Some(fates.into_iter().map(|fate| Attempt::from_fate(fate, &connection.host)).collect())
+    }
+
+    /// Connects to the first address that has a session for us.
+    async fn connect(&mut self, options: &Options) -> Result<(), Reply> {
+        let endpoints = mx::endpoints(&self.destination.site, options, self.inner.resolver.as_ref()).await?;
+        let protocol = match self.destination.site {
+            Site::Lmtp(_) => Protocol::Lmtp,
+            _ => Protocol::Smtp,
+        };
+        let mut refusal: Option<Reply> = None;
+        for endpoint in endpoints {
+            match Connection::open(&endpoint, protocol, options).await {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.place.is_connected = true;
+                    for _ in 0..self.destination.connected(&options.limits, clock::now()) {
+                        self.inner.start_worker(&self.destination);
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    let reply = match &self.destination.site {
+                        Site::Mx(_) => refusal_of(&endpoint, &error),
+                        // A host that the configuration names is wrong about "for good" until somebody has looked.
+                        _ => deferring(&refusal_of(&endpoint, &error)),
+                    };
+                    tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "no session");
+                    // As long as one address may answer later, the message waits.
+                    refusal = match refusal {
+                        Some(earlier) if reply.is_permanent() && earlier.is_transient() => Some(earlier),
+                        _ => Some(reply),
+                    };
+                }
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Reply::new(451, (4, 4, 4), "there is no address to connect to")))
+    }
+
+    /// There is no session for this job.
+    async fn give_up(&mut self, job: Job, refusal: Reply, options: &Options) -> Ran {
+        if refusal.is_transient()
+            && self.destination.could_not_connect(&refusal, &options.limits, clock::now())
+        {
+            self.destination.give_back(job);
+            return Ran::OneTooMany;
+        }
+        self.inner.finish_all(job, Attempt::own(refusal)).await;
+        Ran::Done
+    }
+}
+
+fn refusal_of(endpoint: &mx::Endpoint, error: &OpenError) -> Reply {
+    let address = match &endpoint.address {
+        mx::Address::Tcp(address) => format!("{} [{}]:{}", endpoint.host, address.ip(), address.port()),
+        mx::Address::Unix(path) => path.display().to_string(),
+    };
+    let mut reply = error.reply(&address);
+    if let OpenError::Session(_) = error {
+        reply.text = format!("{address} said: {}", reply.text);
+    }
+    reply
+}
+
+/// A destination that is left alone defers, whatever it said last.
+fn deferring(reply: &Reply) -> Reply {
+    match reply.is_transient() {
+        true => reply.clone(),
+        false => Reply::new(451, (4, 4, 0), reply.to_string()),
+    }
+}
+
+/// Whether a transaction came to nothing because the connection had been closed before it began.
+fn is_stale(fate: &Fate) -> bool {
+    match fate {
+        Fate::Failed(Failure::ConnectionLost(step)) => matches!(step, Step::Mail | Step::Reset | Step::Idle),
+        Fate::Refused { step: Step::Mail | Step::Reset | Step::Idle, reply } => reply.code == 421,
+        _ => false,
+    }
+}
+
+pub(crate) fn hops_exceeded(traits: &Traits, options: &Options) -> Option<Reply> {
+    //= RFC 5321 section 6.3: a message that has passed too many hosts goes in circles.
+    (traits.hops > options.limits.hops).then(|| {
+        Reply::new(554, (5, 4, 6), format!("the message has passed {} hosts, which is too many", traits.hops))
+    })
+}
+
+pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> Reply {
+    Reply::new(451, (4, 3, 0), format!("the content cannot be read: {error}"))
+}
+
+/// The content of a pass and what it is like; read on a thread that may wait, unless it is in memory.
+async fn ready_content(inner: &Arc<Inner>, pass: &Arc<Pass>) -> Result<(Content, Arc<Traits>), Attempt> {
+    let in_memory = pass.content.lock().as_ref().is_some_and(|content| content.source().as_bytes().is_some());
+    let read = match in_memory {
+        true => load(inner, pass),
+        false => {
+            let (inner, pass) = (Arc::clone(inner), Arc::clone(pass));
+            let read = tokio::task::spawn_blocking(move || load(&inner, &pass)).await;
+            read.unwrap_or_else(|error| Err(StoreError::Disk(io::Error::other(error))))
+        }
+    };
+    read.map_err(|error| match error {
+        // Taken out meanwhile: there is nothing to record.
+        StoreError::NotFound(_) => Attempt::untouched(),
+        error => {
+            tracing::error!(queue_id = %pass.entry.id, %error, "the content cannot be read");
+            Attempt::own(unreadable(&error))
+        }
+    })
+}
+
+/// The same; may wait for the disk.
+pub(crate) fn load(inner: &Inner, pass: &Pass) -> Result<(Content, Arc<Traits>), StoreError> {
+    let held = pass.content.lock().clone();
+    let content = match held {
+        Some(content) => content,
+        None => {
+            let content = inner.store.content(pass.entry.id)?;
+            *pass.content.lock() = Some(content.clone());
+            content
+        }
+    };
+    let known = pass.traits.lock().clone();
+    let traits = match known {
+        Some(traits) => traits,
+        None => {
+            let traits = Arc::new(Traits::read(&content)?);
+            *pass.traits.lock() = Some(Arc::clone(&traits));
+            traits
+        }
+    };
+    Ok((content, traits))
+}
