@@ -42,13 +42,13 @@ fn every_fault_is_listed_with_file_line_and_key() {
     for (line, key, word) in [
         (2, "data-dri", "data-dir"),
         (6, "listener.bind", "nonsense"),
-        (7, "listener.kind", "mix"),
+        (7, "listener.kind", ""),
         (11, "domain.deliver", ""),
-        (14, "limits.message-size", "25 pounds"),
+        (14, "limits.message-size", "size"),
         (15, "limits.recipients", ""),
         (16, "limits.sessions-per-adress", "sessions-per-address"),
         (19, "queue.retry", ""),
-        (22, "plugins.footer.on-failure", "explode"),
+        (22, "plugins.footer.on-failure", "tempfail"),
     ] {
         let found = output.err.lines().any(|said| {
             said.contains(&format!("waxwing.toml:{line}: "))

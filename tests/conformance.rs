@@ -5,6 +5,7 @@
 //! | `C: text` | the client sends the text and CRLF |
 //! | `R: text` | the client sends the text alone |
 //! | `S: 250 2.1.0` | the next reply begins so |
+//! | `S*9: 250 2.1.0` | the next nine replies do |
 //! | `S: 250 ... text` | it begins so, and has this text somewhere |
 //! | `S: end` | the server closes the connection |
 //! | `delivered: 1 text` | in the end alice has one message more, with this text; `\n` is its line end |
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Setup, Smtp};
 
+#[derive(Clone)]
 enum Step {
     Sends(Vec<u8>),
     Hears { start: String, within: String },
@@ -102,6 +104,8 @@ fn read(text: &str) -> Result<Dialogue, (usize, String)> {
         }
         let (kind, rest) = line.split_once(':').ok_or_else(|| bad("no colon"))?;
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
+        let (kind, times) = kind.split_once('*').unwrap_or((kind, "1"));
+        let times: usize = times.parse().map_err(|_| bad("a number"))?;
         let step = match kind {
             "C" => Step::Sends([octets(rest).ok_or_else(|| bad("an escape"))?, b"\r\n".to_vec()].concat()),
             "R" => Step::Sends(octets(rest).ok_or_else(|| bad("an escape"))?),
@@ -125,7 +129,7 @@ fn read(text: &str) -> Result<Dialogue, (usize, String)> {
             }
             _ => return Err(bad("a line of no kind")),
         };
-        dialogue.steps.push((nth + 1, step));
+        dialogue.steps.extend(std::iter::repeat_n((nth + 1, step), times));
     }
     Ok(dialogue)
 }

@@ -120,21 +120,18 @@ fn a_reload_counts_for_sessions_that_begin_then() {
     let mut setup = Setup::new();
     let server = setup.start();
     let mut before = server.client();
-    before.asks("MAIL FROM:<ann@example.com>", "250");
-    setup.change("limits", "recipients = 1");
+    setup.change("limits", "message-size = \"1 MiB\"");
     setup.write();
     server.hang_up();
     wait_until("the new limit to count", || {
         let mut client = server.client();
-        client.asks("MAIL FROM:<ann@example.com>", "250");
-        client.asks("RCPT TO:<alice@example.org>", "250");
-        client.says("RCPT TO:<bob@example.org>");
-        client.next_reply().expect("a reply").code == 452
+        client.says("MAIL FROM:<ann@example.com> SIZE=2000000");
+        client.next_reply().expect("a reply").begins("552 5.3.4")
     });
+    before.asks("MAIL FROM:<ann@example.com> SIZE=2000000", "250");
     before.asks("RCPT TO:<alice@example.org>", "250");
-    before.asks("RCPT TO:<bob@example.org>", "250");
     before.asks("DATA", "354");
-    assert_eq!(before.ends_message(message("before")).code, 250);
+    assert_eq!(before.ends_message("a line of a large message\r\n".repeat(60_000)).code, 250);
 }
 
 #[test]

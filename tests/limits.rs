@@ -27,14 +27,14 @@ fn the_server_holds_so_many_sessions_and_no_more() {
 
 #[test]
 fn a_message_that_goes_in_circles_is_refused() {
-    let server = Setup::new().set("limits", "hops = 5").start();
+    let server = Setup::new().set("limits", "hops = 10").start();
     let mut client = server.client();
     let hops = |count: usize| {
         "Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\r\n".repeat(count) + "Subject: x\r\n\r\nx\r\n"
     };
-    client.sends("ann@example.com", &["alice@example.org"], hops(4));
+    client.sends("ann@example.com", &["alice@example.org"], hops(9));
     client.begins_message("ann@example.com", &["alice@example.org"]);
-    let reply = client.ends_message(hops(5));
+    let reply = client.ends_message(hops(10));
     assert!(reply.begins("554 5.4.6"), "{} {}", reply.code, reply.text);
 }
 
@@ -69,9 +69,9 @@ fn a_message_over_the_limit_is_refused_at_its_end_and_leaves_the_session_usable(
 fn aliases_that_grow_too_far_are_refused() {
     let base = Setup::without_domains();
     let maildir = base.path("mail/{domain}/{local}");
-    let names: Vec<String> = (0..20).map(|n| format!("\"user{n}\"")).collect();
+    let names: Vec<String> = (0..101).map(|n| format!("\"user{n}\"")).collect();
     let names = names.join(", ");
-    let setup = base.set("limits", "expanded-recipients = 10").block(&format!(
+    let setup = base.set("limits", "expanded-recipients = 100").block(&format!(
         "[[domain]]\nname = \"example.org\"\ndeliver = {{ maildir = \"{}\" }}\nmailboxes = [{names}]\naliases = {{ all = [{names}] }}",
         maildir.display()
     ));
@@ -99,4 +99,17 @@ fn three_hundred_clients_at_once_are_all_served() {
         }
     }
     setup.mailbox("alice").wait(300);
+}
+
+#[test]
+fn without_room_on_the_disk_mail_is_put_off_and_what_is_queued_is_delivered() {
+    let mut setup = Setup::new();
+    let server = setup.start();
+    server.client().sends("ann@example.com", &["alice@example.org"], message("before"));
+    server.stops();
+    // More than any disk has free.
+    setup.change("queue", "min-free = \"1 TiB\"");
+    let server = setup.start();
+    server.client().asks("MAIL FROM:<ann@example.com>", "452 4.3.1");
+    setup.mailbox("alice").with("Subject: before");
 }

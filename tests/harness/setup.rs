@@ -83,6 +83,9 @@ impl Setup {
     /// Attempts follow each other quickly.
     pub(crate) fn hurries(self) -> Self {
         self.set("queue", "retry = [\"200ms\"]")
+            .set("outbound.limits", "backoff = \"100ms\"")
+            .set("outbound.limits", "backoff-max = \"300ms\"")
+            .set("outbound.limits", "sweep = \"200ms\"")
     }
 
     /// A plugin from `target/plugins`, under its own name, with its table in the configuration.
