@@ -51,7 +51,8 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cd plugins && cargo fmt --all --check
-	cd plugins && cargo clippy --workspace --all-targets --target-dir "$(TARGET)/plugin-test" -- -D warnings
+	cd plugins && cargo clippy --locked --workspace --all-targets --target "$$(rustc -vV | sed -n 's/^host: //p')" \
+		--target-dir "$(TARGET)/plugin-test" -- -D warnings
 
 clean:
 	cargo clean
