@@ -1,1 +1,51 @@
+//! Runs the plugins: WebAssembly components that answer the hooks of a mail session.
+//!
+//! A [`PluginHost`] watches a directory. Each `NAME.wasm` in it is the plugin NAME; what the component exports is what
+//! it is asked. Every load makes a new *generation*; a session keeps the generations that it began with. A session gives
+//! each plugin an instance of its own, made when it is first needed, so that mail of one session cannot leak into another.
+//!
+//! What a plugin edits is staged: its edits are kept when it says proceed or accept, and thrown away when it refuses,
+//! traps or overruns. A plugin that fails never skips its hook: its failure policy answers ([`OnFailure`]), and a circuit
+//! breaker stops asking one that keeps failing.
+//!
+//! A guest reaches nothing but the interfaces of `waxwing:mail` and a WASI 0.2 without files, network or environment; a
+//! component that imports anything else is refused when it is loaded.
+//!
+//! Limits: [`Limits`], each with its unit and default.
+//! Errors: [`LoadError`] for a file that cannot be a plugin; [`OpenError`] for a host that cannot start. Hooks never fail.
+//! Cancel safety: a dropped question abandons the instances that were answering it (see `hooks::SessionHooks::ask`).
+//! Known gaps: on-route and on-outcome are recognised but not asked yet; outgoing HTTP is not offered.
 
+mod bindings;
+mod breaker;
+mod cache;
+mod call;
+mod component;
+mod convert;
+mod engine;
+mod failure;
+mod host;
+mod instance;
+mod limits;
+mod loader;
+mod metrics;
+mod options;
+mod outline;
+mod overlay;
+mod plugin;
+mod services;
+mod session;
+mod state;
+mod status;
+mod ticker;
+mod watch;
+
+pub use component::Inspection;
+pub use failure::LoadError;
+pub use host::{OpenError, PluginHost};
+pub use limits::{LimitOverrides, Limits};
+pub use loader::LoadReport;
+pub use metrics::{Series, SeriesValue};
+pub use options::{Grants, OnFailure, Options, PluginOptions, Services, WallClock};
+pub use status::{PluginStatus, Refusal, Status};
+pub use watch::Watch;

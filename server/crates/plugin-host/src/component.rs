@@ -1,0 +1,186 @@
+//! A component that was read, checked and compiled, before anybody has configured it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hooks::{Stage, Stages};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use crate::cache::Cache;
+use crate::outline::Outline;
+use crate::state::State;
+use crate::{Limits, LoadError};
+
+/// The version of the interfaces that this host offers.
+const VERSION: &str = "0.1.0";
+/// The interfaces that a plugin may import from `waxwing:mail`.
+const OURS: [&str; 11] = [
+    "types",
+    "session",
+    "transaction",
+    "authentication",
+    "log",
+    "config",
+    "clock",
+    "random",
+    "metrics",
+    "kv",
+    "dns",
+];
+/// The packages of the locked-down WASI 0.2.
+const WASI: [&str; 6] = ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
+
+/// Where a component's hooks are, by stage.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    hooks: [Option<ComponentExportIndex>; Stage::ALL.len()],
+    pub(crate) init: Option<ComponentExportIndex>,
+}
+
+impl Exports {
+    pub(crate) fn hook(&self, stage: Stage) -> Option<&ComponentExportIndex> {
+        self.hooks[stage as usize].as_ref()
+    }
+}
+
+/// A component ready to be given instances.
+pub(crate) struct Compiled {
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) exports: Exports,
+    pub(crate) stages: Stages,
+    pub(crate) inspection: Inspection,
+}
+
+/// What a component is, as its file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inspection {
+    /// SHA-256 of the file, in hexadecimal.
+    pub hash: String,
+    /// Octets of the file.
+    pub size: u64,
+    /// The hooks that it answers, by the names of their stages; `init`, `route` and `outcome` too.
+    pub hooks: Vec<String>,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The octets of a file, when they are not too many.
+pub(crate) fn read(file: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    use std::io::Read;
+    let fail = |error: std::io::Error| LoadError::Read(error.to_string());
+    let mut bytes = Vec::new();
+    std::fs::File::open(file).map_err(fail)?.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > limit {
+        return Err(LoadError::TooLarge(limit));
+    }
+    Ok(bytes)
+}
+
+/// What a file's component is, without compiling it.
+pub(crate) fn inspect_file(file: &Path, limits: &Limits) -> Result<Inspection, LoadError> {
+    let bytes = read(file, limits.component_octets)?;
+    Ok(inspect(&bytes, &Outline::read(&bytes)?))
+}
+
+fn inspect(bytes: &[u8], outline: &Outline) -> Inspection {
+    let hooks = outline.exports.iter().filter_map(|name| hook_name(name)).map(str::to_owned);
+    Inspection {
+        hash: hash(bytes),
+        size: bytes.len() as u64,
+        hooks: hooks.collect(),
+        imports: outline.imports.clone(),
+    }
+}
+
+/// Reads, checks and compiles a component.
+pub(crate) fn compile(
+    engine: &Engine,
+    linker: &Linker<State>,
+    cache: Option<&Cache>,
+    bytes: &[u8],
+) -> Result<Arc<Compiled>, LoadError> {
+    // The names come first: compiling a large component takes seconds.
+    let outline = Outline::read(bytes)?;
+    if let Some(stranger) = outline.imports.iter().find(|name| !is_offered(name)) {
+        return Err(LoadError::Import(stranger.clone()));
+    }
+    let inspection = inspect(bytes, &outline);
+    if inspection.hooks.iter().all(|hook| hook == "init") {
+        return Err(LoadError::NoHook);
+    }
+    let component = match cache.and_then(|cache| cache.load(engine, &inspection.hash)) {
+        Some(component) => component,
+        None => {
+            let component = Component::from_binary(engine, bytes)
+                .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+            if let Some(cache) = cache {
+                cache.store(engine, &inspection.hash, &component);
+            }
+            component
+        }
+    };
+    let (exports, stages) = find_exports(&component)?;
+    // A known interface with a function that is not in it, or of another type.
+    let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Import(format!("{error:#}")))?;
+    Ok(Arc::new(Compiled { pre, exports, stages, inspection }))
+}
+
+/// Whether an interface is one that plugins are given.
+fn is_offered(name: &str) -> bool {
+    match name.strip_prefix("waxwing:mail/") {
+        Some(rest) => rest
+            .split_once('@')
+            .is_some_and(|(interface, version)| OURS.contains(&interface) && version == VERSION),
+        None => WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2."),
+    }
+}
+
+/// The stage of an exported interface, when it is a hook.
+fn hook_name(export: &str) -> Option<&str> {
+    let interface = export.strip_prefix("waxwing:mail/")?.strip_suffix(VERSION)?.strip_suffix('@')?;
+    match interface {
+        "lifecycle" => Some("init"),
+        other => other.strip_prefix("on-"),
+    }
+}
+
+/// Looks up the exported hooks once, so that instances need no search by name.
+fn find_exports(component: &Component) -> Result<(Exports, Stages), LoadError> {
+    let mut exports = Exports::default();
+    let mut stages = Stages::NONE;
+    for stage in Stage::ALL {
+        let name = stage.name();
+        exports.hooks[stage as usize] = find(component, &format!("on-{name}"), name)?;
+        if exports.hooks[stage as usize].is_some() {
+            stages = stages.with(stage);
+        }
+    }
+    exports.init = find(component, "lifecycle", "init")?;
+    Ok((exports, stages))
+}
+
+fn find(
+    component: &Component,
+    interface: &str,
+    function: &str,
+) -> Result<Option<ComponentExportIndex>, LoadError> {
+    let name = format!("waxwing:mail/{interface}@{VERSION}");
+    let Some(instance) = component.get_export_index(None, name.as_str()) else { return Ok(None) };
+    match component.get_export_index(Some(&instance), function) {
+        Some(index) => Ok(Some(index)),
+        None => Err(LoadError::Export(format!("{name} has no function {function}"))),
+    }
+}

@@ -1,0 +1,91 @@
+//! Why a file is no plugin, and why a hook failed.
+
+use std::time::Duration;
+
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+
+use crate::ticker::OutOfCpu;
+
+/// Why a file is not (or no longer) a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot be read: {0}")]
+    Read(String),
+    #[error("is larger than the limit of {0} octets")]
+    TooLarge(u64),
+    #[error("is no WebAssembly file")]
+    NotWasm,
+    #[error("is a core module, not a component; `wasm-tools component new` makes one of it")]
+    CoreModule,
+    #[error("is no valid component: {0}")]
+    Invalid(String),
+    #[error("imports what no plugin is given: {0}")]
+    Import(String),
+    #[error("exports a hook that is not as the interface says: {0}")]
+    Export(String),
+    #[error("exports no hook of waxwing:mail@0.1.0")]
+    NoHook,
+    #[error("its name may have letters, digits, '-', '_' and '.', 64 at most")]
+    Name,
+    #[error("its init refused: {0}")]
+    Init(String),
+    #[error("its init failed: {0}")]
+    InitFailed(String),
+    #[error("its limit memory-octets of {limit} is above the {ceiling} that the server began with")]
+    MemoryCeiling { limit: u64, ceiling: u64 },
+}
+
+/// Why a hook gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("out of CPU time, more than {0:?}")]
+    Cpu(Duration),
+    #[error("out of time, more than {0:?} with all its waiting")]
+    Wall(Duration),
+    #[error("no free instance within {0:?}")]
+    Busy(Duration),
+    #[error("out of memory, more than {limit} octets: {reason}")]
+    Memory { limit: u64, reason: String, backtrace: String },
+    #[error("trap: {reason}")]
+    Trap { reason: String, backtrace: String },
+    #[error("the edited message could not be put together: {0}")]
+    Edit(String),
+    #[error("an earlier question to it was abandoned")]
+    Abandoned,
+}
+
+/// The pool has no room at this moment.
+pub(crate) fn is_pool_full(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+}
+
+impl Failure {
+    /// Sorts what came back from a guest.
+    pub(crate) fn from_guest(error: &wasmtime::Error, cpu: Duration, memory: Option<u64>) -> Self {
+        if error.is::<OutOfCpu>() {
+            return Self::Cpu(cpu);
+        }
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+        let reason = match error.downcast_ref::<Trap>() {
+            Some(trap) => trap.to_string(),
+            None => error.root_cause().to_string(),
+        };
+        match memory {
+            Some(limit) => Self::Memory { limit, reason, backtrace },
+            None => Self::Trap { reason, backtrace },
+        }
+    }
+
+    /// The guest's calls, innermost first; empty when there are none.
+    pub(crate) fn backtrace(&self) -> &str {
+        match self {
+            Self::Memory { backtrace, .. } | Self::Trap { backtrace, .. } => backtrace,
+            _ => "",
+        }
+    }
+
+    /// Whether the plugin is to blame, so that its breaker counts it.
+    pub(crate) fn counts(&self) -> bool {
+        !matches!(self, Self::Abandoned | Self::Busy(_))
+    }
+}

@@ -1,0 +1,185 @@
+//! The host: what `inbound` asks, what the admin interfaces look at, what a reload changes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use hooks::{Hooks, SessionHooks};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::loader::Loader;
+use crate::metrics::Registry;
+use crate::plugin::PluginSet;
+use crate::session::PluginSession;
+use crate::state::State;
+use crate::ticker::Ticker;
+use crate::{
+    Inspection, LoadError, LoadReport, Options, PluginOptions, Refusal, Series, Services, Status, Watch,
+};
+use crate::{component, engine, limits::Limits, status};
+
+/// Octets of memory that an instance could be given by a later change of its options.
+const MEMORY_CEILING_OCTETS: u64 = 1 << 30;
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    #[error("no thread for the plugins' clock: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("plugins need a running tokio runtime")]
+    NoRuntime,
+}
+
+/// What sessions, instances and the loader share.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) services: Services,
+    pub(crate) metrics: Registry,
+    /// A permit for each instance that may be alive.
+    pub(crate) instances: Arc<Semaphore>,
+    pub(crate) instances_limit: u32,
+    /// The most memory that the engine's slots can hold, in octets.
+    pub(crate) memory_ceiling: u64,
+    /// Where the guests' monotonic clock begins.
+    pub(crate) started: Instant,
+    pub(crate) set: ArcSwap<PluginSet>,
+    pub(crate) refused: Mutex<BTreeMap<String, String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(limits: &Limits, services: Services) -> Result<Self, OpenError> {
+        let fail = |error: wasmtime::Error| OpenError::Engine(format!("{error:#}"));
+        let memory_ceiling = limits.memory_octets.max(MEMORY_CEILING_OCTETS);
+        let engine = engine::engine(limits, memory_ceiling).map_err(fail)?;
+        Ok(Self {
+            linker: engine::linker(&engine).map_err(fail)?,
+            ticker: Arc::new(Ticker::start(&engine)?),
+            engine,
+            services,
+            metrics: Registry::default(),
+            instances: Arc::new(Semaphore::new(limits.instances.max(1) as usize)),
+            instances_limit: limits.instances.max(1),
+            memory_ceiling,
+            started: clock::now(),
+            set: ArcSwap::default(),
+            refused: Mutex::default(),
+        })
+    }
+}
+
+/// Runs the plugins of a directory, or a single one. A clone is the same host.
+#[derive(Clone)]
+pub struct PluginHost {
+    shared: Arc<Shared>,
+    loader: Arc<Mutex<Loader>>,
+}
+
+impl PluginHost {
+    /// Starts a host without plugins; [`Self::load_all`] loads them. Needs a tokio runtime with a timer, which the plugins'
+    /// init runs on.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(options: Options, services: Services) -> Result<Self, OpenError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        let shared = Arc::new(Shared::new(&options.limits, services)?);
+        let loader = Arc::new(Mutex::new(Loader::new(shared.clone(), options, runtime)));
+        Ok(Self { shared, loader })
+    }
+
+    /// A host with one plugin from one file, for `plugin test`; no directory, no watcher, and no cache of what was compiled.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the inner result says why the file is no plugin.
+    pub async fn of_file(
+        file: &Path,
+        name: &str,
+        options: PluginOptions,
+        limits: Limits,
+        services: Services,
+    ) -> Result<Result<Self, LoadError>, OpenError> {
+        let plugins = [(name.to_owned(), options)].into();
+        let host = Self::open(Options { plugins, limits, ..Options::default() }, services)?;
+        let (loader, file, name) = (host.loader.clone(), file.to_owned(), name.to_owned());
+        let loading = tokio::task::spawn_blocking(move || loader.lock().load_file(&name, &file));
+        Ok(loading.await.unwrap_or_else(|error| Err(LoadError::InitFailed(error.to_string()))).map(|()| host))
+    }
+
+    /// Looks at every file of the directory and loads what is new or changed, without waiting for quiet. Says how each file
+    /// fared, and which plugins of `order` have no file.
+    ///
+    /// Dropping the future does not stop the loading.
+    pub async fn load_all(&self) -> Vec<LoadReport> {
+        let loader = self.loader.clone();
+        tokio::task::spawn_blocking(move || loader.lock().load_all()).await.unwrap_or_default()
+    }
+
+    /// Takes over other options: order, grants, settings and limits for the sessions that begin from now on, then what
+    /// [`Self::load_all`] does. A plugin whose init refuses its new settings keeps its old ones.
+    ///
+    /// The number of instances and the size of tables stay as the host was opened with.
+    pub async fn replace_options(&self, options: Options) -> Vec<LoadReport> {
+        let loader = self.loader.clone();
+        tokio::task::spawn_blocking(move || loader.lock().replace_options(options)).await.unwrap_or_default()
+    }
+
+    /// Watches the directory until the returned value is dropped.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn watch(&self) -> std::io::Result<Watch> {
+        Watch::start(&self.loader)
+    }
+
+    /// What is loaded and how it fares.
+    pub fn status(&self) -> Status {
+        let plugins = self.shared.set.load().plugins.iter().map(|plugin| status::of(plugin)).collect();
+        let refused = self.shared.refused.lock();
+        let refusal =
+            |(name, reason): (&String, &String)| Refusal { name: name.clone(), reason: reason.clone() };
+        let limit = u64::from(self.shared.instances_limit);
+        Status {
+            plugins,
+            refused: refused.iter().map(refusal).collect(),
+            instances: limit.saturating_sub(self.shared.instances.available_permits() as u64),
+            instances_limit: limit,
+        }
+    }
+
+    /// What the plugins have counted and observed.
+    pub fn metrics(&self) -> Vec<Series> {
+        self.shared.metrics.snapshot()
+    }
+
+    /// Reads a component's hooks and imports without compiling it. Says of any component what it is, also of one that
+    /// would not be loaded.
+    ///
+    /// # Errors
+    /// [`LoadError`] when the file is no component.
+    pub fn inspect(file: &Path) -> Result<Inspection, LoadError> {
+        component::inspect_file(file, &Limits::default())
+    }
+}
+
+impl Hooks for PluginHost {
+    fn begin(&self) -> Box<dyn SessionHooks> {
+        Box::new(PluginSession::new(self.shared.clone(), self.shared.set.load_full()))
+    }
+}
+
+impl fmt::Debug for PluginHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.shared.set.load();
+        f.debug_list().entries(names.plugins.iter().map(|plugin| &plugin.name)).finish()
+    }
+}

@@ -1,0 +1,174 @@
+//! A plugin's instance in one session: its store and the functions of its hooks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks::{Request, Stage, Verdict};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::{Instance, TypedFunc};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings::waxwing::mail::types as wit;
+use crate::call::Meter;
+use crate::convert::{mailbox_out, params_out, sender_out, verdict_in};
+use crate::failure::is_pool_full;
+use crate::host::Shared;
+use crate::plugin::Plugin;
+use crate::state::{Notes, State};
+use crate::ticker::CpuMeter;
+
+/// How long to wait before the pool is tried again.
+const POOL_RETRY: Duration = Duration::from_millis(5);
+
+type Plain = TypedFunc<(), (wit::Verdict,)>;
+type OneText = TypedFunc<(String,), (wit::Verdict,)>;
+type TwoTexts = TypedFunc<(String, String), (wit::Verdict,)>;
+type Sender = TypedFunc<(Option<wit::Mailbox>, Vec<wit::Param>), (wit::Verdict,)>;
+type Recipient = TypedFunc<(wit::Mailbox, Vec<wit::Param>), (wit::Verdict,)>;
+type Report = TypedFunc<(), ()>;
+
+/// The hooks' functions, each looked up when it is first called.
+#[derive(Default)]
+struct Functions {
+    connect: Option<Plain>,
+    ehlo: Option<OneText>,
+    auth: Option<TwoTexts>,
+    mail: Option<Sender>,
+    rcpt: Option<Recipient>,
+    data: Option<Plain>,
+    message: Option<Plain>,
+    disconnect: Option<Report>,
+}
+
+/// A live instance. The store goes before the permit, so that its slot is free when the next one may be taken.
+pub(crate) struct Live {
+    pub(crate) store: Store<State>,
+    instance: Instance,
+    functions: Functions,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The function of a hook, looked up once in this instance.
+macro_rules! function {
+    ($live:ident, $field:ident, $stage:expr) => {{
+        match $live.functions.$field {
+            Some(function) => function,
+            None => {
+                let function = $live.find($stage)?;
+                $live.functions.$field = Some(function);
+                function
+            }
+        }
+    }};
+}
+
+impl Live {
+    /// Makes an instance; waits while there is no room for one.
+    pub(crate) async fn make(
+        plugin: &Arc<Plugin>,
+        host: &Arc<Shared>,
+        notes: &Notes,
+        meter: &Meter,
+        waiting: &std::sync::atomic::AtomicBool,
+    ) -> wasmtime::Result<Self> {
+        use std::sync::atomic::Ordering;
+        waiting.store(true, Ordering::Relaxed);
+        let permit = host.instances.clone().acquire_owned().await?;
+        loop {
+            let mut store = new_store(plugin, host, notes, meter);
+            match plugin.compiled.pre.instantiate_async(&mut store).await {
+                Ok(instance) => {
+                    waiting.store(false, Ordering::Relaxed);
+                    return Ok(Self { store, instance, functions: Functions::default(), _permit: permit });
+                }
+                Err(error) if is_pool_full(&error) => {}
+                Err(error) => return Err(error),
+            }
+            drop(store);
+            tokio::time::sleep(POOL_RETRY).await;
+        }
+    }
+
+    /// Calls the hook that the request belongs to; the store's state was prepared by the caller.
+    pub(crate) async fn call(&mut self, request: &Request<'_>) -> wasmtime::Result<Verdict> {
+        self.store.set_epoch_deadline(1);
+        let live = self;
+        let (verdict,) = match *request {
+            Request::Connect => function!(live, connect, Stage::Connect).call_async(&mut live.store, ()).await?,
+            Request::Data => function!(live, data, Stage::Data).call_async(&mut live.store, ()).await?,
+            Request::Message => function!(live, message, Stage::Message).call_async(&mut live.store, ()).await?,
+            Request::Ehlo { name } => {
+                let function = function!(live, ehlo, Stage::Ehlo);
+                function.call_async(&mut live.store, (name.to_owned(),)).await?
+            }
+            Request::Auth { mechanism, user } => {
+                let function = function!(live, auth, Stage::Auth);
+                function.call_async(&mut live.store, (mechanism.to_owned(), user.to_owned())).await?
+            }
+            Request::Mail { sender, params } => {
+                let function = function!(live, mail, Stage::Mail);
+                function.call_async(&mut live.store, (sender_out(sender), params_out(params))).await?
+            }
+            Request::Rcpt { recipient, params } => {
+                let function = function!(live, rcpt, Stage::Rcpt);
+                function.call_async(&mut live.store, (mailbox_out(recipient), params_out(params))).await?
+            }
+            Request::Disconnect => {
+                function!(live, disconnect, Stage::Disconnect).call_async(&mut live.store, ()).await?;
+                (wit::Verdict::Proceed,)
+            }
+        };
+        Ok(verdict_in(verdict))
+    }
+
+    /// Calls `lifecycle.init`, when there is one.
+    pub(crate) async fn init(&mut self) -> wasmtime::Result<Result<(), String>> {
+        let Some(index) = self.store.data().plugin.compiled.exports.init else { return Ok(Ok(())) };
+        self.store.set_epoch_deadline(1);
+        let function =
+            self.instance.get_typed_func::<(), (Result<(), String>,)>(&mut self.store, &index)?;
+        Ok(function.call_async(&mut self.store, ()).await?.0)
+    }
+
+    /// Looks up every exported hook, so that a wrong type shows when the file is loaded.
+    pub(crate) fn check_types(&mut self) -> wasmtime::Result<()> {
+        let stages = self.store.data().plugin.compiled.stages;
+        let live = self;
+        for stage in stages.iter() {
+            match stage {
+                Stage::Connect => _ = function!(live, connect, stage),
+                Stage::Ehlo => _ = function!(live, ehlo, stage),
+                Stage::Auth => _ = function!(live, auth, stage),
+                Stage::Mail => _ = function!(live, mail, stage),
+                Stage::Rcpt => _ = function!(live, rcpt, stage),
+                Stage::Data => _ = function!(live, data, stage),
+                Stage::Message => _ = function!(live, message, stage),
+                Stage::Disconnect => _ = function!(live, disconnect, stage),
+            }
+        }
+        Ok(())
+    }
+
+    fn find<Params, Results>(&mut self, stage: Stage) -> wasmtime::Result<TypedFunc<Params, Results>>
+    where
+        Params: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+        Results: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+    {
+        let index = self.store.data().plugin.compiled.exports.hook(stage).copied();
+        let index = index.ok_or_else(|| wasmtime::Error::msg(format!("no hook at {stage}")))?;
+        self.instance.get_typed_func(&mut self.store, &index)
+    }
+}
+
+fn new_store(plugin: &Arc<Plugin>, host: &Arc<Shared>, notes: &Notes, meter: &Meter) -> Store<State> {
+    let mut store = Store::new(&host.engine, State::new(plugin.clone(), host.clone(), notes.clone()));
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    let meter: Arc<CpuMeter> = meter.clone();
+    store.epoch_deadline_callback(move |_| {
+        meter.slice()?;
+        // Others get their turn between slices, however long a guest computes.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}

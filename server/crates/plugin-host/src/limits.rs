@@ -1,0 +1,101 @@
+//! What a plugin may use up. Each limit has a name, a unit and a default.
+
+use std::time::Duration;
+
+/// Limits of all plugins; those of one plugin can differ by its [`LimitOverrides`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Time that a guest may compute in one hook. Waiting for the server's services is not counted.
+    pub cpu_per_hook: Duration,
+    /// Time that one hook may take in all, waiting for an instance and for services included.
+    pub wall_per_hook: Duration,
+    /// As `cpu_per_hook`, for `lifecycle.init`.
+    pub cpu_for_init: Duration,
+    /// As `wall_per_hook`, for `lifecycle.init`.
+    pub wall_for_init: Duration,
+    /// Octets of linear memory of one instance, all its memories together.
+    pub memory_octets: u64,
+    /// Elements of one table of an instance.
+    pub table_elements: u32,
+    /// Instances alive at once, over all sessions and plugins; a session that finds none free waits for one.
+    pub instances: u32,
+    /// Octets of a plugin's file.
+    pub component_octets: u64,
+    /// Lines that one hook may log; what comes after them is counted, not written.
+    pub log_lines_per_hook: u32,
+    /// Octets of one logged line, its fields included.
+    pub log_line_octets: usize,
+    /// Questions to DNS in one hook; each zone of a `dnsbl` is one.
+    pub dns_questions_per_hook: u32,
+    /// Calls of the key-value store in one hook.
+    pub kv_calls_per_hook: u32,
+    /// Octets of a key.
+    pub kv_key_octets: usize,
+    /// Octets of a value in the key-value store.
+    pub kv_value_octets: usize,
+    /// Notes that the plugins of one session share.
+    pub notes_per_session: usize,
+    /// Octets of one note, its key included.
+    pub note_octets: usize,
+    /// Octets of one header field that a plugin writes.
+    pub header_field_octets: usize,
+    /// Header fields and recipients that one hook may add.
+    pub additions_per_hook: u32,
+    /// Octets that one hook may write into a body.
+    pub body_written_octets: u64,
+    /// Pieces of a body that one hook may put together.
+    pub body_pieces: u32,
+    /// Recipients of an envelope, the added ones included.
+    pub recipients: usize,
+    /// Metric series of one plugin: names with different labels count each.
+    pub metric_series_per_plugin: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu_per_hook: Duration::from_millis(500),
+            wall_per_hook: Duration::from_secs(10),
+            cpu_for_init: Duration::from_secs(5),
+            wall_for_init: Duration::from_secs(30),
+            memory_octets: 64 << 20,
+            table_elements: 100_000,
+            instances: 1_000,
+            component_octets: 64 << 20,
+            log_lines_per_hook: 100,
+            log_line_octets: 4_096,
+            dns_questions_per_hook: 50,
+            kv_calls_per_hook: 200,
+            kv_key_octets: 512,
+            kv_value_octets: 64 << 10,
+            notes_per_session: 64,
+            note_octets: 4_096,
+            header_field_octets: 64 << 10,
+            additions_per_hook: 200,
+            body_written_octets: 32 << 20,
+            body_pieces: 10_000,
+            recipients: 1_000,
+            metric_series_per_plugin: 200,
+        }
+    }
+}
+
+/// What one plugin may use up instead of the common [`Limits`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitOverrides {
+    pub cpu_per_hook: Option<Duration>,
+    pub wall_per_hook: Option<Duration>,
+    pub memory_octets: Option<u64>,
+}
+
+impl Limits {
+    /// These limits with one plugin's own in their place.
+    pub(crate) fn with(&self, overrides: &LimitOverrides) -> Self {
+        Self {
+            cpu_per_hook: overrides.cpu_per_hook.unwrap_or(self.cpu_per_hook),
+            wall_per_hook: overrides.wall_per_hook.unwrap_or(self.wall_per_hook),
+            memory_octets: overrides.memory_octets.unwrap_or(self.memory_octets),
+            ..self.clone()
+        }
+    }
+}

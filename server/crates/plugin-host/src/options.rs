@@ -1,0 +1,94 @@
+//! What the server's configuration says of plugins, and what the server lends them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::Timestamp;
+use serde::Serialize;
+
+use crate::{LimitOverrides, Limits};
+
+/// All that a host needs to know.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where the `NAME.wasm` files lie. It need not exist yet.
+    pub dir: PathBuf,
+    /// Where compiled plugins are kept; made with mode 0700. Nobody but the server may write there.
+    pub cache_dir: PathBuf,
+    /// The plugins that are asked first, in this order; the others follow by name.
+    pub order: Vec<String>,
+    /// What is said of single plugins, by name. A plugin that is not named has the defaults and no grant.
+    pub plugins: HashMap<String, PluginOptions>,
+    pub limits: Limits,
+}
+
+/// What the configuration says of one plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginOptions {
+    /// False: the file is left alone.
+    pub enabled: bool,
+    pub on_failure: OnFailure,
+    pub grants: Grants,
+    /// What the plugin's `config` interface answers from: an object, or null.
+    pub settings: serde_json::Value,
+    pub limits: LimitOverrides,
+}
+
+impl Default for PluginOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            on_failure: OnFailure::default(),
+            grants: Grants::default(),
+            settings: serde_json::Value::Null,
+            limits: LimitOverrides::default(),
+        }
+    }
+}
+
+/// The services that a plugin may use beyond its own session; a call of another one answers `denied`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Grants {
+    pub kv: bool,
+    pub dns: bool,
+    /// Hosts that may be asked over HTTP.
+    pub http: Vec<String>,
+}
+
+/// What a hook's answer is when its plugin fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// 451 4.3.0: the client comes again.
+    #[default]
+    Tempfail,
+    /// As if the plugin were not there.
+    Proceed,
+    /// The message is accepted and held.
+    Quarantine,
+}
+
+/// A wall clock; tests and `plugin test` bring their own.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the server lends its plugins. A service that is missing is denied to all of them.
+#[derive(Clone)]
+pub struct Services {
+    pub kv: Option<Arc<dyn hooks::KeyValue>>,
+    pub dns: Option<Arc<dyn dns::Resolver>>,
+    pub wall_clock: WallClock,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { kv: None, dns: None, wall_clock: Arc::new(clock::wall) }
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").field("kv", &self.kv).field("dns", &self.dns).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! A generation of a plugin, and the set of those that are asked.
+
+use std::sync::Arc;
+
+use hooks::{Stage, Stages, Verdict};
+use model::Reply;
+
+use crate::breaker::Breaker;
+use crate::component::Compiled;
+use crate::status::Stats;
+use crate::{Limits, OnFailure, PluginOptions};
+
+/// One generation: a component with its configuration. It lives as long as a session uses it.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    /// 1 for the first that was loaded under this name; rises with every load and every change of options.
+    pub(crate) generation: u64,
+    pub(crate) compiled: Arc<Compiled>,
+    pub(crate) options: PluginOptions,
+    pub(crate) limits: Limits,
+    pub(crate) breaker: Breaker,
+    /// Counted over all generations of this name.
+    pub(crate) stats: Arc<Stats>,
+}
+
+impl Plugin {
+    /// What the failure policy says; nothing: go on.
+    pub(crate) fn failure_verdict(&self) -> Option<Verdict> {
+        match self.options.on_failure {
+            OnFailure::Proceed => None,
+            OnFailure::Quarantine => Some(Verdict::Quarantine(format!("the mail filter {} failed", self.name))),
+            OnFailure::Tempfail => {
+                let text = "temporary failure in a mail filter, please try again";
+                Some(Verdict::TempFail(Reply::new(451, (4, 3, 0), text)))
+            }
+        }
+    }
+}
+
+/// The plugins of this moment, in the order in which they are asked.
+#[derive(Default)]
+pub(crate) struct PluginSet {
+    pub(crate) plugins: Vec<Arc<Plugin>>,
+    pub(crate) stages: Stages,
+}
+
+impl PluginSet {
+    /// The plugins named in `order` first, then the others by name.
+    pub(crate) fn new(mut plugins: Vec<Arc<Plugin>>, order: &[String]) -> Self {
+        let rank = |plugin: &Arc<Plugin>| {
+            let place = order.iter().position(|name| **name == *plugin.name).unwrap_or(usize::MAX);
+            (place, plugin.name.clone())
+        };
+        plugins.sort_by_cached_key(rank);
+        let stages = plugins.iter().fold(Stages::NONE, |all, plugin| all.union(plugin.compiled.stages));
+        Self { plugins, stages }
+    }
+
+    /// Whether anybody is to be asked.
+    pub(crate) fn has(&self, stage: Stage) -> bool {
+        self.stages.contains(stage)
+    }
+}

@@ -1,0 +1,125 @@
+//! What a store holds for its guest: the session and transaction of the running hook, the staged edits, what was used up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hooks::{SessionFacts, TransactionFacts};
+use parking_lot::Mutex;
+use wasmtime::ResourceLimiter;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use crate::host::Shared;
+use crate::overlay::Overlay;
+use crate::plugin::Plugin;
+use crate::services::wasi::Wasi;
+
+/// Notes of one session, shared by its plugins.
+pub(crate) type Notes = Arc<Mutex<HashMap<String, String>>>;
+
+/// The data of one store.
+pub(crate) struct State {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) host: Arc<Shared>,
+    pub(crate) notes: Notes,
+    /// The hook that runs, for the log.
+    pub(crate) hook: &'static str,
+    /// Nothing while `lifecycle.init` runs, and between hooks.
+    pub(crate) session: Option<Arc<SessionFacts>>,
+    pub(crate) transaction: Option<Arc<TransactionFacts>>,
+    pub(crate) overlay: Overlay,
+    pub(crate) spent: Spent,
+    pub(crate) memory: Memory,
+    /// Made when the guest first asks for it: small guests never do.
+    pub(crate) wasi: Option<Box<Wasi>>,
+}
+
+/// What the running hook has used of its limits.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) log_lines: u32,
+    pub(crate) lines_lost: u32,
+    pub(crate) dns_questions: u32,
+    pub(crate) kv_calls: u32,
+    pub(crate) additions: u32,
+    pub(crate) body_octets: u64,
+    pub(crate) body_pieces: u32,
+    pub(crate) metric_warned: bool,
+}
+
+/// Octets of linear memory, all memories of the instance together.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) used: u64,
+    limit: u64,
+    table_elements: usize,
+    /// Growth was refused in the running hook: a trap that follows is most likely its consequence.
+    pub(crate) refused: bool,
+}
+
+impl State {
+    pub(crate) fn new(plugin: Arc<Plugin>, host: Arc<Shared>, notes: Notes) -> Self {
+        let memory = Memory {
+            used: 0,
+            limit: plugin.limits.memory_octets,
+            table_elements: plugin.limits.table_elements as usize,
+            refused: false,
+        };
+        Self {
+            plugin,
+            host,
+            notes,
+            hook: "",
+            session: None,
+            transaction: None,
+            overlay: Overlay::default(),
+            spent: Spent::default(),
+            memory,
+            wasi: None,
+        }
+    }
+
+    /// Ends a hook: the session's facts are let go, and WASI's unfinished lines are logged.
+    pub(crate) fn end_hook(&mut self) {
+        self.log_output();
+        if self.spent.lines_lost > 0 {
+            self.warn_of_lost_lines();
+        }
+        self.session = None;
+        self.transaction = None;
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let after = self.used + desired.saturating_sub(current) as u64;
+        if after > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = after;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let fits = desired <= self.table_elements;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi.get_or_insert_with(Box::default);
+        wasi.view()
+    }
+}

@@ -1,0 +1,136 @@
+//! What the host can say of its plugins, for `plugin list`, metrics and pages.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hooks::Verdict;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::plugin::Plugin;
+use crate::{Grants, OnFailure};
+
+const VERDICTS: [&str; 7] =
+    ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
+
+/// All plugins and all refused files.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// In the order in which they are asked.
+    pub plugins: Vec<PluginStatus>,
+    /// Files that are no plugins; an older generation may still run.
+    pub refused: Vec<Refusal>,
+    /// Instances alive now, over all sessions.
+    pub instances: u64,
+    /// Instances that may be alive at once.
+    pub instances_limit: u64,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginStatus {
+    pub name: String,
+    pub generation: u64,
+    /// SHA-256 of the file.
+    pub hash: String,
+    /// Octets of the file.
+    pub size: u64,
+    pub hooks: Vec<String>,
+    pub imports: Vec<String>,
+    pub grants: Grants,
+    pub on_failure: OnFailure,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: &'static str,
+    /// Hooks that were asked, failed ones included, over all generations.
+    pub calls: u64,
+    pub failures: u64,
+    /// Hooks that the failure policy answered without asking, while the breaker was open.
+    pub not_asked: u64,
+    /// How often each verdict was given.
+    pub verdicts: BTreeMap<&'static str, u64>,
+    /// Microseconds of a hook with all its waiting.
+    pub mean_us: f64,
+    pub max_us: f64,
+    /// The most linear memory that an instance had, in octets.
+    pub peak_memory_octets: u64,
+    pub last_error: Option<String>,
+}
+
+/// A file that is no plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The name that the plugin would have.
+    pub name: String,
+    pub reason: String,
+}
+
+/// Counts of one plugin's name.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    calls: AtomicU64,
+    failures: AtomicU64,
+    not_asked: AtomicU64,
+    verdicts: [AtomicU64; VERDICTS.len()],
+    total_ns: AtomicU64,
+    max_ns: AtomicU64,
+    peak_memory: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Stats {
+    pub(crate) fn answered(&self, verdict: &Verdict, took: Duration, memory: u64) {
+        self.called(took);
+        if let Some(nth) = VERDICTS.iter().position(|name| *name == verdict.name()) {
+            self.verdicts[nth].fetch_add(1, Ordering::Relaxed);
+        }
+        if memory > self.peak_memory.load(Ordering::Relaxed) {
+            self.peak_memory.fetch_max(memory, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn failed(&self, reason: String, took: Duration) {
+        self.called(took);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        *self.last_error.lock() = Some(reason);
+    }
+
+    pub(crate) fn not_asked(&self) {
+        self.not_asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn called(&self, took: Duration) {
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.total_ns.fetch_add(took_ns, Ordering::Relaxed);
+        self.max_ns.fetch_max(took_ns, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a plugin now.
+pub(crate) fn of(plugin: &Plugin) -> PluginStatus {
+    let stats = &plugin.stats;
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let calls = load(&stats.calls);
+    let inspection = &plugin.compiled.inspection;
+    PluginStatus {
+        name: plugin.name.to_string(),
+        generation: plugin.generation,
+        hash: inspection.hash.clone(),
+        size: inspection.size,
+        hooks: inspection.hooks.clone(),
+        imports: inspection.imports.clone(),
+        grants: plugin.options.grants.clone(),
+        on_failure: plugin.options.on_failure,
+        breaker: plugin.breaker.name(clock::now()),
+        calls,
+        failures: load(&stats.failures),
+        not_asked: load(&stats.not_asked),
+        verdicts: VERDICTS.iter().zip(&stats.verdicts).map(|(name, count)| (*name, load(count))).collect(),
+        mean_us: load(&stats.total_ns) as f64 / 1e3 / calls.max(1) as f64,
+        max_us: load(&stats.max_ns) as f64 / 1e3,
+        peak_memory_octets: load(&stats.peak_memory),
+        last_error: stats.last_error.lock().clone(),
+    }
+}

@@ -1,0 +1,11 @@
+//! The host with real components, assembled from text: what they are asked, what their edits become, what stops them.
+
+mod bench;
+mod edits;
+mod failures;
+mod guest;
+mod hot_load;
+mod refusals;
+mod services;
+mod session;
+mod stage;
