@@ -83,10 +83,7 @@ impl Destination {
     pub(crate) fn push(&self, job: Job, limits: &Limits, now: Instant) -> bool {
         let mut state = self.state.lock();
         state.queue.push_back(job);
-        if state.idle > 0 {
-            state.idle -= 1;
-            state.called += 1;
-            self.wake.notify_one();
+        if self.call_one(&mut state) {
             return false;
         }
         let may_start = state.workers < self.worker_limit(&state, limits, now);
@@ -94,13 +91,21 @@ impl Destination {
         may_start
     }
 
-    /// Whether a further entry is to be kept as an id only.
-    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
-        self.state.lock().queue.len() >= limits.queued_per_destination
+    /// Keeps an id, if the queue is full; false when there is room for the entry itself.
+    ///
+    /// A full queue has a job that will be taken, and [`Self::unpark`] is asked then.
+    pub(crate) fn park_if_full(&self, id: QueueId, limits: &Limits) -> bool {
+        let mut state = self.state.lock();
+        let is_full = state.queue.len() >= limits.queued_per_destination.max(1);
+        if is_full {
+            state.parked.push_back(id);
+        }
+        is_full
     }
 
-    pub(crate) fn park(&self, id: QueueId) {
-        self.state.lock().parked.push_back(id);
+    /// Whether a further entry is to be kept as an id only.
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        self.state.lock().queue.len() >= limits.queued_per_destination.max(1)
     }
 
     /// Ids whose time has come, when the queue is half empty.
@@ -109,7 +114,8 @@ impl Destination {
         if state.parked.is_empty() || state.queue.len() > limits.queued_per_destination / 2 {
             return Vec::new();
         }
-        let room = (limits.queued_per_destination - state.queue.len()).max(1).min(state.parked.len());
+        let room =
+            limits.queued_per_destination.saturating_sub(state.queue.len()).max(1).min(state.parked.len());
         state.parked.drain(..room).collect()
     }
 
@@ -193,7 +199,20 @@ impl Destination {
 
     /// Puts back a job that was not begun.
     pub(crate) fn give_back(&self, job: Job) {
-        self.state.lock().queue.push_front(job);
+        let mut state = self.state.lock();
+        state.queue.push_front(job);
+        self.call_one(&mut state);
+    }
+
+    /// Calls an idle worker, if there is one.
+    fn call_one(&self, state: &mut State) -> bool {
+        let is_any = state.idle > 0;
+        if is_any {
+            state.idle -= 1;
+            state.called += 1;
+            self.wake.notify_one();
+        }
+        is_any
     }
 
     /// A connection was made. How many workers the caller is to start, which are counted already.

@@ -130,6 +130,12 @@ impl Inner {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
+    /// Whether enough passes have ended for the scheduler to begin others.
+    pub(crate) fn has_room(&self) -> bool {
+        let limit = self.options().limits.active_entries;
+        self.active.passes() < limit - limit / 4
+    }
+
     /// Takes a fresh entry. What there is no room for is found through the store.
     pub(crate) fn take(self: &Arc<Self>, entry: Arc<Entry>, content: Content) {
         if self.is_stopping() || entry.due().is_none() {
@@ -137,7 +143,9 @@ impl Inner {
         }
         let limits = &self.options().limits;
         if self.active.passes() >= limits.active_entries {
-            return self.schedule.note_backlog();
+            self.schedule.note_backlog();
+            // The last pass may have ended between the question and the note.
+            return self.schedule.note_room(self.has_room());
         }
         if !self.active.claim(entry.id) {
             return;
@@ -212,13 +220,15 @@ impl Inner {
             return false;
         };
         if self.parked.load(Ordering::Relaxed) < options.limits.parked_entries {
+            // Counted before: whoever takes it up counts it out.
             self.parked.fetch_add(1, Ordering::Relaxed);
-            destination.park(entry.id);
-        } else {
-            let (inner, entry) = (Arc::clone(self), Arc::clone(entry));
-            drop(destinations);
-            self.spawn(async move { inner.postpone(&entry).await });
+            let is_parked = destination.park_if_full(entry.id, &options.limits);
+            self.parked.fetch_sub(usize::from(!is_parked), Ordering::Relaxed);
+            return is_parked;
         }
+        let (inner, entry) = (Arc::clone(self), Arc::clone(entry));
+        drop(destinations);
+        self.spawn(async move { inner.postpone(&entry).await });
         true
     }
 

@@ -121,7 +121,7 @@ impl Inner {
             self.take(entry, content);
         }
         if is_last {
-            self.end_pass(&job.pass, &options);
+            self.end_pass(&job.pass);
         }
     }
 
@@ -210,11 +210,10 @@ impl Inner {
         }
     }
 
-    fn end_pass(self: &Arc<Self>, pass: &Pass, options: &Options) {
+    fn end_pass(self: &Arc<Self>, pass: &Pass) {
         self.active.end(pass.entry.id);
         self.give_up_claim(pass.entry.id);
-        let limit = options.limits.active_entries;
-        self.schedule.note_room(self.active.passes() < limit - limit / 4);
+        self.schedule.note_room(self.has_room());
     }
 
     /// Puts off an entry that there is no room for, without counting an attempt.

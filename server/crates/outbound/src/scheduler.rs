@@ -103,6 +103,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             }
             Look::Full => {
                 inner.schedule.note_backlog();
+                inner.schedule.note_room(inner.has_room());
                 sweep
             }
             Look::Failed(error) => {

@@ -49,7 +49,12 @@ impl Tasks {
             let _ended = ended;
             task.await;
         });
-        if let Some(place) = self.running.lock().handles.get_mut(&number) {
+        let mut running = self.running.lock();
+        if running.is_closed {
+            // The end came between the two looks.
+            handle.abort();
+        }
+        if let Some(place) = running.handles.get_mut(&number) {
             *place = Some(handle.abort_handle());
         }
     }

@@ -59,17 +59,24 @@ async fn a_retry_of_all_or_of_a_domain_finds_those_that_wait() {
 
 #[tokio::test]
 async fn what_is_held_waits_for_its_release_and_what_is_removed_is_gone() {
-    let peer = at_first(2).await;
+    let peer = at_first(4).await;
     let post = Post::office(local(options(), "to.example", relay(&peer)));
-    let [held, removed] = [post.takes(letter(&["a@to.example"])), post.takes(letter(&["b@to.example"]))];
-    for id in [held, removed] {
+    let [held, waiting, removed, both] = std::array::from_fn(|_| post.takes(letter(&["a@to.example"])));
+    for id in [held, waiting, removed, both] {
         post.until_tried(id).await;
     }
-    post.engine.hold(held, "looks odd").await.unwrap();
-    post.until_states(held, &["held"]).await;
+    for id in [held, both] {
+        post.engine.hold(id, "looks odd").await.unwrap();
+        post.until_states(id, &["held"]).await;
+    }
+    for id in [removed, both] {
+        post.engine.remove(id).await.unwrap();
+        post.until_states(id, &["removed"]).await;
+    }
+    // A retry is for what waits.
     post.engine.retry(held).await.unwrap();
     assert_eq!(post.engine.retry_all().await.unwrap(), 1);
-    post.until_states(removed, &["delivered"]).await;
+    post.until_states(waiting, &["delivered"]).await;
     assert_eq!(post.states(held), ["held"]);
     post.engine.release(held).await.unwrap();
     post.until_states(held, &["delivered"]).await;

@@ -1,5 +1,7 @@
 //! Delivery from end to end: a queue in memory, scripted DNS, and next hops on loopback that behave as they like.
 
+#![expect(clippy::unwrap_used, reason = "what a test sets up either works or fails the test")]
+
 mod control;
 mod dialogue;
 mod local;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 /// What the peer does at a point of the dialogue.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(crate) enum Act {
     /// What a friendly server says here.
     Usual,
     Say(String),
@@ -24,7 +24,7 @@ pub enum Act {
     Wait(Duration),
 }
 
-pub fn say(line: &str) -> Act {
+pub(crate) fn say(line: &str) -> Act {
     Act::Say(format!("{line}\r\n"))
 }
 
@@ -33,27 +33,27 @@ type Manners = dyn Fn(&str, &str, usize) -> Act + Send + Sync;
 
 /// A message as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    pub connection: usize,
-    pub mail: String,
-    pub rcpts: Vec<String>,
+pub(crate) struct Taken {
+    pub(crate) connection: usize,
+    pub(crate) mail: String,
+    pub(crate) rcpts: Vec<String>,
     /// Dots taken off.
-    pub content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
 }
 
 #[derive(Default)]
-pub struct Log {
-    pub taken: Mutex<Vec<Taken>>,
+pub(crate) struct Log {
+    pub(crate) taken: Mutex<Vec<Taken>>,
     /// Steps in their order, over all connections.
-    pub steps: Mutex<Vec<String>>,
-    pub connections: AtomicUsize,
-    pub open: AtomicUsize,
-    pub most_open: AtomicUsize,
+    pub(crate) steps: Mutex<Vec<String>>,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) open: AtomicUsize,
+    pub(crate) most_open: AtomicUsize,
 }
 
-pub struct Peer {
-    pub address: SocketAddr,
-    pub log: Arc<Log>,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Arc<Log>,
     task: JoinHandle<()>,
 }
 
@@ -64,20 +64,20 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    pub async fn friendly() -> Self {
+    pub(crate) async fn friendly() -> Self {
         Self::with(|_, _, _| Act::Usual).await
     }
 
     /// Does `act` at every `step`, and the usual elsewhere.
-    pub async fn at(step: &'static str, act: Act) -> Self {
+    pub(crate) async fn at(step: &'static str, act: Act) -> Self {
         Self::with(move |at, _, _| if at == step { act.clone() } else { Act::Usual }).await
     }
 
-    pub async fn with(manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) async fn with(manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static) -> Self {
         Self::on("127.0.0.1:0", manners).await
     }
 
-    pub async fn on(
+    pub(crate) async fn on(
         address: &str,
         manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static,
     ) -> Self {
@@ -95,7 +95,7 @@ impl Peer {
     }
 
     /// An LMTP server on a Unix socket.
-    pub fn lmtp(
+    pub(crate) fn lmtp(
         path: &std::path::Path,
         manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static,
     ) -> Self {
@@ -111,20 +111,20 @@ impl Peer {
         Self { address: SocketAddr::from(([0, 0, 0, 0], 0)), log, task }
     }
 
-    pub fn taken(&self) -> Vec<Taken> {
+    pub(crate) fn taken(&self) -> Vec<Taken> {
         self.log.taken.lock().clone()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.log.connections.load(Ordering::Relaxed)
     }
 
-    pub fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         self.log.steps.lock().clone()
     }
 
     /// Waits for so many messages.
-    pub async fn until_taken(&self, count: usize) {
+    pub(crate) async fn until_taken(&self, count: usize) {
         let wait = async {
             while self.log.taken.lock().len() < count {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -134,7 +134,7 @@ impl Peer {
     }
 
     /// Waits for a step to be reached.
-    pub async fn until_step(&self, step: &str) {
+    pub(crate) async fn until_step(&self, step: &str) {
         let wait = async {
             while !self.log.steps.lock().iter().any(|at| at == step) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -175,14 +175,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let verb = line.split(' ').next().unwrap_or_default().to_uppercase();
             match verb.as_str() {
-                "EHLO" | "LHLO" => {
+                "EHLO" | "LHLO" | "HELO" => {
                     let offers = "250-peer.example\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n";
                     self.act("EHLO", &line, offers).await?;
                 }
                 "MAIL" => {
-                    (mail, rcpts) = (line.clone(), Vec::new());
-                    self.act("MAIL", &line, "250 ok\r\n").await?;
+                    (mail, rcpts) = (String::new(), Vec::new());
+                    if self.act("MAIL", &line, "250 ok\r\n").await? {
+                        mail = line;
+                    }
                 }
+                "RCPT" if mail.is_empty() => self.write("503 5.5.1 MAIL first\r\n").await?,
                 "RCPT" => {
                     if self.act("RCPT", &line, "250 ok\r\n").await? {
                         rcpts.push(line);

@@ -12,41 +12,41 @@ use queue::{BoxFuture, Due, Entry, SpoolWriter, State, Store, StoreError, StoreT
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     kept: Mutex<Kept>,
     changed: Notify,
     /// How often content was asked for.
-    pub reads: AtomicUsize,
-    pub is_full: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) is_full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     next: u64,
-    pub entries: BTreeMap<QueueId, (Entry, Content)>,
+    pub(crate) entries: BTreeMap<QueueId, (Entry, Content)>,
     /// Entries whose recipients are all final.
-    pub finished: BTreeMap<QueueId, Entry>,
+    pub(crate) finished: BTreeMap<QueueId, Entry>,
     /// Commits and updates in their order.
-    pub journal: Vec<Step>,
+    pub(crate) journal: Vec<Step>,
 }
 
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Committed(QueueId),
     Updated(Update),
 }
 
 impl Kept {
     /// An entry, finished or not.
-    pub fn entry(&self, id: QueueId) -> &Entry {
+    pub(crate) fn entry(&self, id: QueueId) -> &Entry {
         self.finished.get(&id).unwrap_or_else(|| &self.entries[&id].0)
     }
 
-    pub fn states(&self, id: QueueId) -> Vec<&'static str> {
+    pub(crate) fn states(&self, id: QueueId) -> Vec<&'static str> {
         self.entry(id).recipients.iter().map(|queued| queued.state.name()).collect()
     }
 
-    pub fn last_reply(&self, id: QueueId) -> String {
+    pub(crate) fn last_reply(&self, id: QueueId) -> String {
         let last = self.entry(id).recipients.iter().find_map(|queued| queued.last.as_ref());
         last.map(|last| last.reply.clone()).unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl Kept {
 
 impl Shelf {
     /// Waits for the queue to become like this.
-    pub async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Kept) -> bool) {
         let watch = async {
             loop {
                 let changed = self.changed.notified();
@@ -72,12 +72,12 @@ impl Shelf {
         }
     }
 
-    pub fn look<T>(&self, at: impl Fn(&Kept) -> T) -> T {
+    pub(crate) fn look<T>(&self, at: impl Fn(&Kept) -> T) -> T {
         at(&self.kept.lock())
     }
 
     /// Puts an entry there without telling anybody.
-    pub fn put(&self, entry: &Entry, content: &Content) {
+    pub(crate) fn put(&self, entry: &Entry, content: &Content) {
         let mut kept = self.kept.lock();
         kept.journal.push(Step::Committed(entry.id));
         kept.entries.insert(entry.id, (entry.clone(), content.clone()));

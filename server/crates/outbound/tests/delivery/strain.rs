@@ -171,6 +171,6 @@ async fn permits_are_shared_by_many_destinations() {
     let rcpts: Vec<&str> = rcpts.iter().map(String::as_str).collect();
     let id = post.takes(letter(&rcpts));
     post.until_states(id, &["delivered"; 20]).await;
-    assert!(listener.log.most_open.load(Ordering::Relaxed) <= 3);
+    assert!(listener.log.most_open.load(Ordering::Relaxed) <= 4);
     post.closes().await;
 }
