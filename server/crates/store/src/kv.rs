@@ -9,6 +9,9 @@
 //!
 //! Limits: [`KvLimits`]. Known gap: sled's file never shrinks; its room is used again.
 
+mod turn;
+mod upkeep;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use hooks::{KeyValue, KvError, KvPage, KvValue};
 use model::Timestamp;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
-use crate::journal::{Change, Journal};
+use self::turn::Turn;
+use crate::journal::Journal;
 use crate::tree::open_sled;
 use crate::{KvLimits, OpenError};
 
@@ -199,220 +203,6 @@ fn prefix(space: &str, begin: &str) -> Result<Vec<u8>, KvError> {
     full.push(0);
     full.extend(begin.as_bytes());
     Ok(full)
-}
-
-/// One read-and-change under the lock.
-struct Turn<'a> {
-    inner: &'a Inner,
-    db: sled::Db,
-    writing: MutexGuard<'a, Writing>,
-    space: &'a str,
-    key: Vec<u8>,
-    now: Timestamp,
-}
-
-impl<'a> Turn<'a> {
-    fn begin(inner: &'a Inner, space: &'a str, key: &str, now: Timestamp) -> Result<Self, KvError> {
-        let key = full_key(space, key)?;
-        let writing = inner.writing.lock();
-        let db = inner.db()?;
-        Ok(Self { inner, db, writing, space, key, now })
-    }
-
-    /// What stands there, alive or not.
-    fn raw(&self) -> Result<Option<sled::IVec>, KvError> {
-        self.db.get(&self.key).map_err(failed)
-    }
-
-    fn alive(&self) -> Result<Option<sled::IVec>, KvError> {
-        Ok(self.raw()?.filter(|value| is_alive(value, self.now)))
-    }
-
-    fn put(&mut self, octets: &[u8], expires: u64) -> Result<u64, KvError> {
-        if octets.len() > KvLimits::VALUE_OCTETS {
-            return Err(KvError::Quota("a value has at most 65,536 octets"));
-        }
-        let version = self.writing.version + 1;
-        let mut value = Vec::with_capacity(16 + octets.len());
-        value.extend(version.to_be_bytes());
-        value.extend(expires.to_be_bytes());
-        value.extend(octets);
-        let before = self.raw()?;
-        self.make_room(before.as_ref().map_or(0, |before| before.len()), value.len(), before.is_none())?;
-        self.change(version, Some(value), before)?;
-        Ok(version)
-    }
-
-    fn remove(&mut self, before: sled::IVec) -> Result<(), KvError> {
-        let version = self.writing.version + 1;
-        self.change(version, None, Some(before))
-    }
-
-    fn change(
-        &mut self,
-        version: u64,
-        value: Option<Vec<u8>>,
-        before: Option<sled::IVec>,
-    ) -> Result<(), KvError> {
-        let change = Change { version, key: self.key.clone(), value };
-        self.used()?;
-        let writing = &mut *self.writing;
-        writing.journal.append(&change).map_err(failed)?;
-        writing.version = version;
-        writing.changed = true;
-        let done = match &change.value {
-            Some(value) => self.db.insert(&self.key, value.as_slice()),
-            None => self.db.remove(&self.key),
-        };
-        if let Some(used) = writing.spaces.get_mut(self.space) {
-            before.iter().for_each(|before| used.take(&self.key, before));
-            change.value.iter().for_each(|value| used.add(&self.key, value));
-        }
-        done.map_err(failed)?;
-        Ok(())
-    }
-
-    /// How much the space holds; counted when it is first written to.
-    fn used(&mut self) -> Result<Used, KvError> {
-        if let Some(used) = self.writing.spaces.get(self.space) {
-            return Ok(*used);
-        }
-        let mut used = Used::default();
-        for item in self.db.scan_prefix(prefix(self.space, "")?) {
-            let (key, value) = item.map_err(failed)?;
-            used.add(&key, &value);
-        }
-        self.writing.spaces.insert(self.space.to_owned(), used);
-        Ok(used)
-    }
-
-    fn make_room(&mut self, before: usize, after: usize, is_new: bool) -> Result<(), KvError> {
-        let limits = self.inner.limits;
-        let more = if is_new { after + self.key.len() } else { after.saturating_sub(before) } as u64;
-        let fits =
-            |used: Used| used.keys + u64::from(is_new) <= limits.keys && used.octets + more <= limits.octets;
-        let used = self.used()?;
-        let now = clock::now();
-        if !fits(used) && used.swept.is_none_or(|at| now.duration_since(at) > FULL_SWEEP) {
-            self.sweep_space(now)?;
-        }
-        if fits(self.used()?) { Ok(()) } else { Err(KvError::Quota("the space is full")) }
-    }
-
-    /// Removes what is over from a space that is full.
-    fn sweep_space(&mut self, now: Instant) -> Result<(), KvError> {
-        let mut over = Vec::new();
-        for item in self.db.scan_prefix(prefix(self.space, "")?) {
-            let (key, value) = item.map_err(failed)?;
-            if !is_alive(&value, self.now) {
-                over.push((key, value));
-            }
-        }
-        for (key, value) in over {
-            self.db.remove(&key).map_err(failed)?;
-            if let Some(used) = self.writing.spaces.get_mut(self.space) {
-                used.take(&key, &value);
-            }
-        }
-        if let Some(used) = self.writing.spaces.get_mut(self.space) {
-            used.swept = Some(now);
-        }
-        Ok(())
-    }
-}
-
-impl Inner {
-    fn db(&self) -> Result<sled::Db, KvError> {
-        self.db.lock().clone().ok_or_else(|| KvError::Failed("it is not open".to_owned()))
-    }
-
-    fn run(&self) {
-        loop {
-            let closing = {
-                let mut closing = self.closing.lock();
-                if !*closing {
-                    self.wake.wait_for(&mut closing, SYNC);
-                }
-                *closing
-            };
-            if let Err(error) = self.sync().and_then(|()| self.sweep(clock::wall())) {
-                tracing::error!(%error, "the key-value store failed; it is opened again");
-                if let Err(error) = self.reopen() {
-                    tracing::error!(%error, "the key-value store cannot be opened again");
-                }
-            }
-            if closing {
-                return;
-            }
-        }
-    }
-
-    /// Makes durable what was changed since the last time.
-    fn sync(&self) -> Result<(), KvError> {
-        let db = self.db()?;
-        let file = {
-            let mut writing = self.writing.lock();
-            if !writing.changed {
-                return Ok(());
-            }
-            db.insert(VERSION_KEY, &writing.version.to_be_bytes()).map_err(failed)?;
-            writing.journal.turn().map_err(failed)?;
-            writing.changed = false;
-            writing.file.try_clone().map_err(failed)?
-        };
-        let done = db.flush().map_err(failed).and_then(|_| file.sync_data().map_err(failed));
-        let mut writing = self.writing.lock();
-        if let Err(error) = done {
-            writing.changed = true;
-            return Err(error);
-        }
-        writing.journal.forget().map_err(failed)
-    }
-
-    /// Opens sled again: what it had durably and the journal are all there is to know.
-    fn reopen(&self) -> Result<(), KvError> {
-        let mut writing = self.writing.lock();
-        self.db.lock().take();
-        let (db, file, version) = open_db(&self.dir, &mut writing.journal).map_err(failed)?;
-        writing.file = file;
-        writing.version = writing.version.max(version);
-        writing.spaces.clear();
-        *self.db.lock() = Some(db);
-        Ok(())
-    }
-
-    /// Looks at some keys, in turn, and removes those whose life is over.
-    fn sweep(&self, now: Timestamp) -> Result<(), KvError> {
-        let db = self.db()?;
-        let from = self.writing.lock().swept.clone();
-        let (mut over, mut last, mut seen) = (Vec::new(), Vec::new(), 0);
-        for item in db.range(from..).take(SWEEP) {
-            let (key, value) = item.map_err(failed)?;
-            seen += 1;
-            if key.first() != Some(&0) && !is_alive(&value, now) {
-                over.push(key.clone());
-            }
-            last = key.to_vec();
-        }
-        for key in over {
-            self.remove_if_over(&db, &key, now)?;
-        }
-        last.push(0);
-        self.writing.lock().swept = if seen < SWEEP { Vec::new() } else { last };
-        Ok(())
-    }
-
-    fn remove_if_over(&self, db: &sled::Db, key: &[u8], now: Timestamp) -> Result<(), KvError> {
-        let mut writing = self.writing.lock();
-        let value = db.get(key).map_err(failed)?.filter(|value| !is_alive(value, now));
-        let Some(value) = value else { return Ok(()) };
-        db.remove(key).map_err(failed)?;
-        let space = key.split(|octet| *octet == 0).next().and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(used) = space.and_then(|space| writing.spaces.get_mut(space)) {
-            used.take(key, &value);
-        }
-        Ok(())
-    }
 }
 
 fn expires(lifetime: Option<Duration>, now: Timestamp) -> u64 {

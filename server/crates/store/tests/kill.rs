@@ -24,8 +24,9 @@ fn text(id: QueueId) -> Bytes {
 
 fn entry(id: QueueId) -> Arc<Entry> {
     let mut envelope = Envelope::new(ReversePath::Null, Vec::new());
-    let mailbox = Mailbox::parse("ann@example.org").unwrap();
-    envelope.add_recipient(mailbox.clone(), mailbox, Vec::new());
+    if let Ok(mailbox) = Mailbox::parse("ann@example.org") {
+        envelope.add_recipient(mailbox.clone(), mailbox, Vec::new());
+    }
     Arc::new(Entry::new(id, envelope, 0, Timestamp(1), None))
 }
 

@@ -129,8 +129,9 @@ fn a_record_that_somebody_mails_is_never_taken_for_one_of_ours() {
     OpenOptions::new().read(true).open(&path).unwrap().read_exact_at(&mut record, offset).unwrap();
     let id = store.new_id();
     wait(store.commit(entry(id, 1), Content::from(Bytes::from(record.repeat(20))))).unwrap();
-    let last = put(&store, 10);
     deliver(&store, victim);
+    // The record that says so is durable with this one.
+    let last = put(&store, 10);
     let (path, offset, _) = find(&store, dir.path(), id);
     store.crash();
     flip(&path, offset + 9);
