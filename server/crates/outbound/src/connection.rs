@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Content, Piece, Reply};
+use model::{Content, Reply};
 use smtp::client::{self, Event, Failure, Fate, Protocol, Session, Transaction};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::link::{self, Link};
 use crate::mx::Endpoint;
+use crate::octets;
 use crate::options::Options;
 
 /// Octets of content between two looks at what the peer has to say; a message up to this size leaves in one piece.
@@ -150,16 +151,9 @@ impl Connection {
 
     /// Feeds the content in blocks. Memory: one block of output, and one of input when the content is on the disk.
     async fn send_content(&mut self, content: &Content) -> io::Result<()> {
-        if let Some(source) = content.source().as_bytes().cloned() {
-            for piece in content.pieces() {
-                let octets = match piece {
-                    Piece::New(bytes) => bytes.clone(),
-                    Piece::Stored { offset, len } => {
-                        let from = usize::try_from(*offset).map_err(io::Error::other)?;
-                        source.slice(from..from + usize::try_from(*len).map_err(io::Error::other)?)
-                    }
-                };
-                self.send_blocks(&octets).await;
+        if let Some(pieces) = octets::in_memory(content) {
+            for piece in pieces {
+                self.send_blocks(&piece).await;
             }
         } else {
             let mut offset = 0;

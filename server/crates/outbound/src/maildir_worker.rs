@@ -15,8 +15,8 @@ use crate::engine::Inner;
 use crate::maildir::{FileName, MaildirPattern, MaildirWriter, top_fields};
 use crate::options::Options;
 use crate::outcome::Attempt;
+use crate::preparation::{hops_exceeded, load, unreadable};
 use crate::site::Site;
-use crate::worker::{hops_exceeded, load, unreadable};
 
 /// Messages to one visit.
 const BATCH: usize = 32;

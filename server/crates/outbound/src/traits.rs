@@ -5,6 +5,8 @@ use std::io;
 use message::HeaderBlock;
 use model::{Content, Mailbox};
 
+use crate::octets;
+
 /// Octets that are looked at at once.
 const BLOCK_OCTETS: usize = 64 * 1024;
 
@@ -41,8 +43,8 @@ impl Traits {
 }
 
 fn is_ascii(content: &Content) -> io::Result<bool> {
-    if content.source().as_bytes().is_some() {
-        return Ok(content.to_bytes()?.is_ascii());
+    if let Some(mut pieces) = octets::in_memory(content) {
+        return Ok(pieces.all(|piece| piece.is_ascii()));
     }
     let mut block = vec![0; BLOCK_OCTETS];
     let mut offset = 0;

@@ -2,15 +2,13 @@
 //!
 //! Cancel safety: a worker that is dropped leaves its entry as it was in the store; the attempt is made again after the next start.
 
-use std::io;
 use std::sync::Arc;
 
 use model::{Content, Recipient, Reply};
-use queue::StoreError;
 use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::active::{Job, Pass};
+use crate::active::Job;
 use crate::connection::{Connection, OpenError, failure_reply};
 use crate::destination::{Destination, Next};
 use crate::engine::Inner;
@@ -18,6 +16,7 @@ use crate::maildir_worker;
 use crate::mx;
 use crate::options::Options;
 use crate::outcome::Attempt;
+use crate::preparation::{hops_exceeded, ready_content, unreadable};
 use crate::site::Site;
 use crate::traits::Traits;
 
@@ -295,59 +294,4 @@ fn is_stale(fate: &Fate) -> bool {
         Fate::Refused { step: Step::Mail | Step::Reset | Step::Idle, reply } => reply.code == 421,
         _ => false,
     }
-}
-
-pub(crate) fn hops_exceeded(traits: &Traits, options: &Options) -> Option<Reply> {
-    //= RFC 5321 section 6.3: a message that has passed too many hosts goes in circles.
-    (traits.hops > options.limits.hops).then(|| {
-        Reply::new(554, (5, 4, 6), format!("the message has passed {} hosts, which is too many", traits.hops))
-    })
-}
-
-pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> Reply {
-    Reply::new(451, (4, 3, 0), format!("the content cannot be read: {error}"))
-}
-
-/// The content of a pass and what it is like; read on a thread that may wait, unless it is in memory.
-async fn ready_content(inner: &Arc<Inner>, pass: &Arc<Pass>) -> Result<(Content, Arc<Traits>), Attempt> {
-    let in_memory = pass.content.lock().as_ref().is_some_and(|content| content.source().as_bytes().is_some());
-    let read = match in_memory {
-        true => load(inner, pass),
-        false => {
-            let (inner, pass) = (Arc::clone(inner), Arc::clone(pass));
-            let read = tokio::task::spawn_blocking(move || load(&inner, &pass)).await;
-            read.unwrap_or_else(|error| Err(StoreError::Disk(io::Error::other(error))))
-        }
-    };
-    read.map_err(|error| match error {
-        // Taken out meanwhile: there is nothing to record.
-        StoreError::NotFound(_) => Attempt::untouched(),
-        error => {
-            tracing::error!(queue_id = %pass.entry.id, %error, "the content cannot be read");
-            Attempt::own(unreadable(&error))
-        }
-    })
-}
-
-/// The same; may wait for the disk.
-pub(crate) fn load(inner: &Inner, pass: &Pass) -> Result<(Content, Arc<Traits>), StoreError> {
-    let held = pass.content.lock().clone();
-    let content = match held {
-        Some(content) => content,
-        None => {
-            let content = inner.store.content(pass.entry.id)?;
-            *pass.content.lock() = Some(content.clone());
-            content
-        }
-    };
-    let known = pass.traits.lock().clone();
-    let traits = match known {
-        Some(traits) => traits,
-        None => {
-            let traits = Arc::new(Traits::read(&content)?);
-            *pass.traits.lock() = Some(Arc::clone(&traits));
-            traits
-        }
-    };
-    Ok((content, traits))
 }
