@@ -196,3 +196,42 @@ impl Source for Spooled {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Envelope, Mailbox, ReversePath};
+    use queue::{RecipientUpdate, State};
+
+    fn put(store: &MemoryStore) -> (QueueId, Result<(), StoreError>) {
+        let mut envelope = Envelope::new(ReversePath::Null, Vec::new());
+        let mailbox = Mailbox::parse("ann@example.org").unwrap();
+        envelope.add_recipient(mailbox.clone(), mailbox, Vec::new());
+        let id = store.new_id();
+        let entry = Arc::new(Entry::new(id, envelope, 2, Timestamp(1), None));
+        let commit = store.commit(entry, Content::from(Bytes::from_static(b"hi")));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        (id, runtime.block_on(commit))
+    }
+
+    #[test]
+    fn it_fails_when_it_is_told_to_and_keeps_nothing_of_what_failed() {
+        let store = MemoryStore::new();
+        store.fail_after(Some(1));
+        let (first, done) = put(&store);
+        done.unwrap();
+        assert!(matches!(put(&store).1, Err(StoreError::Disk(_))));
+        store.fail_after(None);
+        store.set_full(true);
+        assert!(matches!(put(&store).1, Err(StoreError::Full(_))));
+        store.set_full(false);
+        assert_eq!(store.next_due().unwrap(), Some(Due { at: Timestamp(1), id: first }));
+        let change =
+            RecipientUpdate { id: 0, state: State::Delivered, attempts: 1, last: None, warned: None };
+        let update = Update { id: first, recipients: vec![change] };
+        store.state.lock().update(&update).unwrap();
+        assert_eq!(store.totals(), StoreTotals::default());
+        store.close("test");
+        assert!(matches!(put(&store).1, Err(StoreError::Closed(_))));
+    }
+}

@@ -14,6 +14,8 @@ const ROUND: Duration = Duration::from_millis(200);
 const MEASURE: Duration = Duration::from_secs(1);
 /// Between two attempts to make sled smaller.
 const COMPACT: Duration = Duration::from_secs(10);
+/// Between two warnings of the same.
+const WARN: Duration = Duration::from_secs(60);
 /// Octets below which sled is left as it is.
 const SMALL_OCTETS: u64 = 24 << 20;
 /// Octets that an entry may take in sled before it is thought worth to be written anew.
@@ -27,6 +29,8 @@ pub(crate) struct Upkeep {
     measured: Option<Instant>,
     compacted: Instant,
     settled: Instant,
+    /// Said last that room could not be taken back.
+    warned: Option<Instant>,
     /// Whether sled failed and must be opened again.
     down: bool,
 }
@@ -35,7 +39,16 @@ impl Upkeep {
     pub(crate) fn new(core: Arc<Core>, settler: Settler) -> Self {
         let reclaim = Reclaim::default();
         let now = clock::now();
-        Self { core, settler, reclaim, measured: None, compacted: now, settled: now, down: false }
+        Self {
+            core,
+            settler,
+            reclaim,
+            measured: None,
+            compacted: now,
+            settled: now,
+            warned: None,
+            down: false,
+        }
     }
 
     /// Works until the store is closed.
@@ -65,10 +78,13 @@ impl Upkeep {
     fn round(&mut self) {
         self.settle();
         self.core.release_files();
-        if let Err(error) = self.reclaim.round(&self.core, self.settler.checkpoint.at) {
+        let now = clock::now();
+        if let Err(error) = self.reclaim.round(&self.core, self.settler.checkpoint.at)
+            && self.warned.is_none_or(|at| now.duration_since(at) >= WARN)
+        {
+            self.warned = Some(now);
             tracing::warn!(%error, "room in the queue could not be taken back");
         }
-        let now = clock::now();
         if self.measured.is_none_or(|at| now.duration_since(at) >= MEASURE) {
             self.measured = Some(now);
             measure(&self.core);
