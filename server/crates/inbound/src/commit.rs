@@ -161,10 +161,16 @@ fn recipients(
     Ok((envelope, holds))
 }
 
-/// The mailboxes behind an address. An alias that loops ends at the address itself: delivery says what is wrong with it.
+/// The mailboxes behind an address, as delivery knows them: aliases followed, the detail behind the name taken off (it stays in
+/// what the client named). An alias that cannot be followed ends at the address itself: delivery says what is wrong with it.
 fn expand(address: &Mailbox, queue_id: QueueId, options: &Options) -> Vec<Mailbox> {
-    options.local.expand(address).unwrap_or_else(|error| {
+    let targets = options.local.expand(address).unwrap_or_else(|error| {
         warn!(%queue_id, rcpt = %address, %error, "the alias could not be expanded");
         vec![address.clone()]
-    })
+    });
+    let canonical = |target: Mailbox| match options.local.mailbox(&target) {
+        Some((mailbox, _)) => mailbox,
+        None => target,
+    };
+    targets.into_iter().map(canonical).collect()
 }
