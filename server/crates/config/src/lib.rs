@@ -1,1 +1,31 @@
+//! The configuration: one TOML file, read into each room's own options. Nobody else reads the file or the environment.
+//!
+//! Every fault of a file is found, not only the first, and each says its file, line and key. A key that is not in the
+//! reference ([`SECTIONS`], `reference.md`) is refused, with the nearest one that is.
+//!
+//! Limits: a file of 4 MiB; settings of a plugin 32 tables deep.
+//! Known gaps: TLS, submission, LMTP listeners, the PROXY protocol, HTTP grants and metrics are recognised and refused.
 
+mod domain;
+mod environment;
+mod fault;
+mod keys;
+mod limits;
+mod listener;
+mod load;
+mod network;
+mod outbound;
+mod plugins;
+mod reader;
+mod reference;
+mod server;
+
+pub use environment::no_color;
+pub use fault::{Fault, Faults};
+pub use keys::{Default, Key, SECTIONS, Section};
+pub use load::Config;
+pub use reference::reference;
+pub use server::{Log, LogFormat, LogLevel};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,546 @@
+//! The rows of the reference, in the order in which they are shown.
+
+use super::{Default, Key, Section};
+
+const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
+    Key { name, takes, default: Default::Toml(default), doc }
+}
+
+const fn optional(name: &'static str, takes: &'static str, absent: &'static str, doc: &'static str) -> Key {
+    Key { name, takes, default: Default::Words(absent), doc }
+}
+
+const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
+    Key { name, takes, default: Default::Required, doc }
+}
+
+const fn later(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
+    Key { name, takes, default: Default::Later, doc }
+}
+
+const SIZE: &str = "size";
+const SPAN: &str = "time span";
+const COUNT: &str = "number";
+const FLAG: &str = "true or false";
+const TEXT: &str = "text";
+const PATH: &str = "path";
+const TABLE: &str = "table";
+
+/// Every table and key.
+pub const SECTIONS: &[Section] = &[
+    ROOT,
+    LISTENER,
+    DOMAIN,
+    DELIVER,
+    RELAY,
+    OUTBOUND,
+    OUTBOUND_LIMITS,
+    OUTBOUND_TIMEOUTS,
+    DNS,
+    LIMITS,
+    QUEUE,
+    PLUGINS,
+    PLUGIN,
+    GRANTS,
+    PLUGIN_LIMITS,
+    ONE_PLUGIN_LIMITS,
+    LOG,
+];
+
+const ROOT: Section = Section {
+    name: "",
+    written: "Outside of all tables",
+    doc: "",
+    keys: &[
+        optional(
+            "hostname",
+            "domain name",
+            "the system's host name",
+            "This server's name: in greetings, in Received fields, in EHLO to others.",
+        ),
+        required(
+            "data-dir",
+            PATH,
+            "Where queue, plugin data, compiled plugins and control socket are kept. One server at a time.",
+        ),
+        required("listener", "tables", "Where clients connect; see `[[listener]]`."),
+        optional("domain", "tables", "none", "The domains whose mail ends here; see `[[domain]]`."),
+        optional(
+            "relay",
+            TABLE,
+            "nobody relays",
+            "Who may send to domains that are not ours; see `[relay]`.",
+        ),
+        optional("outbound", TABLE, "defaults", "Delivery to other hosts; see `[outbound]`."),
+        optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
+        optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
+        optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
+        optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
+        optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
+        later("tls", TABLE, "Certificate and key."),
+        later("user", "tables", "Who may submit mail with a password."),
+        later("metrics", TABLE, "Where Prometheus may ask."),
+    ],
+};
+
+const LISTENER: Section = Section {
+    name: "listener",
+    written: "`[[listener]]`",
+    doc: "Addresses where clients connect, and how their sessions behave. At least one is needed.",
+    keys: &[
+        required("name", TEXT, "What plugins and logs call it; each listener has its own."),
+        required(
+            "bind",
+            "list of addresses with ports",
+            "As in `[\"0.0.0.0:25\", \"[::]:25\"]`; port 0 takes one that is free.",
+        ),
+        key(
+            "kind",
+            "\"mx\"",
+            "\"mx\"",
+            "What it is for. `submission` and `lmtp` are refused: this version does not have them yet.",
+        ),
+        key(
+            "tls",
+            "\"off\"",
+            "\"off\"",
+            "`starttls` and `implicit` are refused: this version does not do TLS yet.",
+        ),
+        key(
+            "proxy-protocol",
+            FLAG,
+            "false",
+            "Anything but `false` is refused: this version does not do it yet.",
+        ),
+        key(
+            "strict-paths",
+            FLAG,
+            "false",
+            "Whether MAIL and RCPT are read as RFC 5321 writes them and not otherwise; white space behind the colon and \
+             missing angle brackets are then refused.",
+        ),
+        key(
+            "bare-newline",
+            "\"reject\" or \"convert\"",
+            "\"reject\"",
+            "What becomes of a CR or LF that stands alone in a message: the message is refused, or it becomes a CRLF. It \
+             never ends a message.",
+        ),
+    ],
+};
+
+const DOMAIN: Section = Section {
+    name: "domain",
+    written: "`[[domain]]`",
+    doc: "A domain whose mail ends here.",
+    keys: &[
+        required("name", "domain name", "The domain, without its subdomains."),
+        optional(
+            "deliver",
+            TABLE,
+            "needed unless every address is an alias",
+            "Where mail goes; see `deliver`.",
+        ),
+        optional(
+            "mailboxes",
+            "list of local parts",
+            "every local part",
+            "The mailboxes that there are; mail to others is refused with 550 5.1.1.",
+        ),
+        optional(
+            "aliases",
+            "table of lists",
+            "none",
+            "Names and where their mail goes instead: local parts of this domain, or whole addresses.",
+        ),
+        key(
+            "subaddress-separator",
+            "one character, or empty",
+            "\"+\"",
+            "What separates a mailbox from a detail (`alice+news`); empty: nothing does.",
+        ),
+    ],
+};
+
+const DELIVER: Section = Section {
+    name: "domain.deliver",
+    written: "`deliver = { ... } in [[domain]]`",
+    doc: "Exactly one of these.",
+    keys: &[
+        optional(
+            "maildir",
+            PATH,
+            "not this",
+            "A Maildir for each mailbox; `{domain}` and `{local}` stand for the recipient's, without its detail.",
+        ),
+        optional("lmtp", "`host:port` or path", "not this", "An LMTP server, over TCP or at a Unix socket."),
+        optional("relay", "`host:port`", "not this", "An SMTP server."),
+    ],
+};
+
+const RELAY: Section = Section {
+    name: "relay",
+    written: "`[relay]`",
+    doc: "Who may send to domains that are not ours. Nobody but these; a network that holds everybody is refused.",
+    keys: &[key("networks", "list of networks or addresses", "[]", "As in `[\"127.0.0.0/8\", \"::1\"]`.")],
+};
+
+const OUTBOUND: Section = Section {
+    name: "outbound",
+    written: "`[outbound]`",
+    doc: "Delivery to other hosts.",
+    keys: &[
+        optional(
+            "smarthost",
+            "`host:port`",
+            "the domain's MX hosts",
+            "Where all mail for other domains goes.",
+        ),
+        key("mx-port", "port", "25", "The port of MX hosts."),
+        key(
+            "own-names",
+            "list of names",
+            "[]",
+            "Names of this host beside `hostname`: an MX record with one of them leads back here.",
+        ),
+        optional("limits", TABLE, "defaults", "What deliveries may use up; see `[outbound.limits]`."),
+        optional(
+            "timeouts",
+            TABLE,
+            "defaults",
+            "How long other hosts are waited for; see `[outbound.timeouts]`.",
+        ),
+    ],
+};
+
+const OUTBOUND_LIMITS: Section = Section {
+    name: "outbound.limits",
+    written: "`[outbound.limits]`",
+    doc: "What deliveries may use up. A change of `deliveries` needs a restart.",
+    keys: &[
+        key(
+            "connections-per-destination",
+            COUNT,
+            "20",
+            "Connections to one destination at once; until one has been made, a single attempt is.",
+        ),
+        key(
+            "deliveries",
+            COUNT,
+            "500",
+            "Connections to all destinations at once, idle ones and Maildir writers with them.",
+        ),
+        key("maildir-writers", COUNT, "4", "Threads that write to one Maildir tree at once."),
+        key("active-entries", COUNT, "20000", "Messages in delivery at once, without their content."),
+        key("queued-per-destination", COUNT, "5000", "Attempts in memory that wait for one destination."),
+        key("parked-entries", COUNT, "100000", "Ids in memory of messages that wait for a full destination."),
+        key(
+            "memory",
+            SIZE,
+            "\"64 MiB\"",
+            "Octets of fresh content in memory; content beyond is read from the queue again.",
+        ),
+        key("messages-per-connection", COUNT, "1000", "Messages over one connection."),
+        key("recipients-per-transaction", COUNT, "100", "Recipients in one transaction."),
+        key("hosts-per-destination", COUNT, "10", "Hosts of one destination whose addresses are asked for."),
+        key("addresses-per-attempt", COUNT, "10", "Addresses that one attempt tries in turn."),
+        key("idle-connection", SPAN, "\"3s\"", "How long a connection without a message is kept."),
+        key("connect-timeout", SPAN, "\"30s\"", "How long one address is tried."),
+        key(
+            "backoff",
+            SPAN,
+            "\"1m\"",
+            "How long a destination that could not be reached is left alone; doubled with each failure in a row.",
+        ),
+        key("backoff-max", SPAN, "\"5m\"", "What the doubling ends at."),
+        key("sweep", SPAN, "\"1m\"", "How often the queue is searched for messages that nobody handed over."),
+    ],
+};
+
+const OUTBOUND_TIMEOUTS: Section = Section {
+    name: "outbound.timeouts",
+    written: "`[outbound.timeouts]`",
+    doc: "How long another host is waited for, from its last sign of progress (RFC 5321 section 4.5.3.2).",
+    keys: &[
+        key("greeting", SPAN, "\"5m\"", "For its greeting."),
+        key("hello", SPAN, "\"5m\"", "For the reply to EHLO."),
+        key("mail", SPAN, "\"5m\"", "For the reply to MAIL."),
+        key("rcpt", SPAN, "\"5m\"", "For the reply to RCPT."),
+        key("data", SPAN, "\"2m\"", "For the reply to DATA."),
+        key("block", SPAN, "\"3m\"", "For some octets of the message to be taken."),
+        key(
+            "termination",
+            SPAN,
+            "\"10m\"",
+            "For the reply to the end of the message; short ones cause duplicates.",
+        ),
+        key("reset", SPAN, "\"5m\"", "For the reply to RSET."),
+        key("quit", SPAN, "\"5s\"", "For the reply to QUIT."),
+    ],
+};
+
+const DNS: Section = Section {
+    name: "dns",
+    written: "`[dns]`",
+    doc: "Whom to ask, how long, and how much to remember. A change needs a restart.",
+    keys: &[
+        optional(
+            "servers",
+            "list of addresses",
+            "the system's",
+            "Name servers, with a port if it is not 53.",
+        ),
+        key("timeout", SPAN, "\"5s\"", "For one try of a question."),
+        key("retries", COUNT, "2", "Further tries after one that failed or timed out."),
+        key("cache-entries", COUNT, "8192", "Answers that are remembered."),
+        key("max-ttl", SPAN, "\"1d\"", "Answers are forgotten after this even if their records live longer."),
+        key("max-negative-ttl", SPAN, "\"1h\"", "The same for names and records that do not exist."),
+        key(
+            "reverse-lookups",
+            FLAG,
+            "true",
+            "Whether the name of a client is looked up and confirmed; those of loopback and private addresses never are.",
+        ),
+    ],
+};
+
+const LIMITS: Section = Section {
+    name: "limits",
+    written: "`[limits]`",
+    doc: "What clients may use up.",
+    keys: &[
+        key("sessions", COUNT, "10000", "Sessions at once; over it 421 4.3.2."),
+        key(
+            "sessions-per-address",
+            COUNT,
+            "100",
+            "Sessions at once from one IPv4 address or one IPv6 /64; over it 421 4.7.0.",
+        ),
+        key(
+            "message-size",
+            SIZE,
+            "\"25 MiB\"",
+            "Octets of a message; over it 552 5.3.4, at MAIL when SIZE says so.",
+        ),
+        key("header-size", SIZE, "\"512 KiB\"", "Octets of a message's header block; over it 552 5.3.4."),
+        key(
+            "recipients",
+            COUNT,
+            "1000",
+            "Recipients of one transaction; over it 452 4.5.3, and the earlier ones stand.",
+        ),
+        key(
+            "expanded-recipients",
+            COUNT,
+            "10000",
+            "Recipients of a message after aliases; over it 452 4.5.3.",
+        ),
+        key("hops", COUNT, "100", "Received fields in a message; over it 554 5.4.6, as it goes in circles."),
+        key("errors", COUNT, "20", "Refused commands in a session; at this number 421 4.7.0 and the end."),
+        key(
+            "idle-commands",
+            COUNT,
+            "100",
+            "Commands since the last message that lead to none (NOOP, RSET, VRFY, HELP, EHLO); at this number 421 4.7.0.",
+        ),
+        key("transactions", COUNT, "10000", "Transactions in a session; over it 421 4.7.0."),
+        key("command-line", SIZE, "\"2 KiB\"", "Octets of a command line; over it 500 5.5.6."),
+        key("text-line", SIZE, "\"1 MiB\"", "Octets of a line of a message; over it 554 5.6.0."),
+        key(
+            "command-timeout",
+            SPAN,
+            "\"5m\"",
+            "From the end of one command to the end of the next; then 421 4.4.2.",
+        ),
+        key("data-timeout", SPAN, "\"5m\"", "For each `data-block` of a message; then 421 4.4.2."),
+        key("data-block", SIZE, "\"64 KiB\"", "Octets of a message that must come within `data-timeout`."),
+        key(
+            "content-memory",
+            SIZE,
+            "\"128 MiB\"",
+            "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive.",
+        ),
+        key(
+            "reverse-dns-timeout",
+            SPAN,
+            "\"3s\"",
+            "How long a client's name is looked up before the session goes on without.",
+        ),
+    ],
+};
+
+const QUEUE: Section = Section {
+    name: "queue",
+    written: "`[queue]`",
+    doc: "How long delivery is tried, and the room that the queue takes. A change of the room needs a restart.",
+    keys: &[
+        key(
+            "retry",
+            "list of time spans",
+            "[\"5m\", \"15m\", \"1h\", \"4h\"]",
+            "The pauses after the first attempt that failed, the second, ...; the last repeats. Each is stretched or \
+             shortened by up to 10 %.",
+        ),
+        key("expire", SPAN, "\"5d\"", "A message that is older is given up, and its sender told."),
+        key(
+            "min-free",
+            SIZE,
+            "\"512 MiB\"",
+            "Free octets on the disk below which no mail is taken; MAIL is answered 452 4.3.1.",
+        ),
+        key("max-entries", COUNT, "5000000", "Messages that the queue may hold; over it 452 4.3.1."),
+        key("segment-size", SIZE, "\"64 MiB\"", "Octets of a segment of the log."),
+        key(
+            "inline-size",
+            SIZE,
+            "\"256 KiB\"",
+            "A larger message is a file of its own; at most an eighth of a segment.",
+        ),
+        key(
+            "settle-delay",
+            SPAN,
+            "\"1s\"",
+            "A message that is delivered within this time never touches the index.",
+        ),
+        key(
+            "memory-recipients",
+            COUNT,
+            "200000",
+            "Recipients in memory until the index has them, about 1 KiB each.",
+        ),
+    ],
+};
+
+const PLUGINS: Section = Section {
+    name: "plugins",
+    written: "`[plugins]`",
+    doc: "Plugins are the files `NAME.wasm` of one directory; they are loaded, replaced and unloaded while the server runs.",
+    keys: &[
+        optional("dir", PATH, "`plugins` in `data-dir`", "Where they lie."),
+        key("order", "list of names", "[]", "The plugins that are asked first; the others follow by name."),
+        optional("limits", TABLE, "defaults", "What each plugin may use up; see `[plugins.limits]`."),
+    ],
+};
+
+const PLUGIN: Section = Section {
+    name: "plugins.NAME",
+    written: "`[plugins.NAME]`",
+    doc: "What is said of one plugin. One that is not named has the defaults, and no grant. `dir`, `order` and `limits` are no \
+          names for this.",
+    keys: &[
+        key("enabled", FLAG, "true", "False: its file is left alone."),
+        key(
+            "on-failure",
+            "\"tempfail\", \"proceed\" or \"quarantine\"",
+            "\"tempfail\"",
+            "What counts when the plugin traps or overruns a limit: 451 4.3.0, as if it were not there, or accept and hold.",
+        ),
+        optional("grants", TABLE, "none", "What it may use beyond its own session; see `grants`."),
+        optional("settings", TABLE, "none", "Handed to the plugin as they are; it says what it reads."),
+        optional(
+            "limits",
+            TABLE,
+            "those of `[plugins.limits]`",
+            "Its own limits; see `[plugins.NAME.limits]`.",
+        ),
+    ],
+};
+
+const GRANTS: Section = Section {
+    name: "plugins.NAME.grants",
+    written: "`grants = { ... } in [plugins.NAME]`",
+    doc: "A call of what was not granted is answered `denied`.",
+    keys: &[
+        key("kv", FLAG, "false", "A key-value space of its own, on the disk."),
+        key("dns", FLAG, "false", "Questions to DNS."),
+        key(
+            "http",
+            "list of hosts",
+            "[]",
+            "A host in it is refused: this version does not let plugins ask over HTTP yet.",
+        ),
+    ],
+};
+
+const PLUGIN_LIMITS: Section = Section {
+    name: "plugins.limits",
+    written: "`[plugins.limits]`",
+    doc: "What each plugin may use up. A change of `instances`, `table-elements` or `memory` over 1 GiB needs a restart.",
+    keys: &[
+        key(
+            "cpu-per-hook",
+            SPAN,
+            "\"500ms\"",
+            "Time that a plugin may compute in one hook; waiting for the server is not counted.",
+        ),
+        key("wall-per-hook", SPAN, "\"10s\"", "Time that one hook may take with all its waiting."),
+        key("cpu-for-init", SPAN, "\"5s\"", "As `cpu-per-hook`, when a plugin is loaded."),
+        key("wall-for-init", SPAN, "\"30s\"", "As `wall-per-hook`, when a plugin is loaded."),
+        key("memory", SIZE, "\"64 MiB\"", "Octets of memory of one instance."),
+        key("table-elements", COUNT, "100000", "Elements of one table of an instance."),
+        key("instances", COUNT, "1000", "Instances alive at once, over all sessions and plugins."),
+        key("component-size", SIZE, "\"64 MiB\"", "Octets of a plugin's file."),
+        key(
+            "log-lines-per-hook",
+            COUNT,
+            "100",
+            "Lines that one hook may log; what comes after them is counted, not written.",
+        ),
+        key("log-line-size", SIZE, "\"4 KiB\"", "Octets of one logged line."),
+        key("dns-questions-per-hook", COUNT, "50", "Questions to DNS in one hook."),
+        key("kv-calls-per-hook", COUNT, "200", "Calls of the key-value store in one hook."),
+        key("kv-key-size", SIZE, "512", "Octets of a key."),
+        key("kv-value-size", SIZE, "\"64 KiB\"", "Octets of a value."),
+        key("kv-keys", COUNT, "1000000", "Keys in one plugin's space. A change needs a restart."),
+        key(
+            "kv-size",
+            SIZE,
+            "\"256 MiB\"",
+            "Octets of keys and values in one plugin's space. A change needs a restart.",
+        ),
+        key("notes-per-session", COUNT, "64", "Notes that the plugins of one session share."),
+        key("note-size", SIZE, "\"4 KiB\"", "Octets of one note with its key."),
+        key("header-field-size", SIZE, "\"64 KiB\"", "Octets of one header field that a plugin writes."),
+        key("additions-per-hook", COUNT, "200", "Header fields and recipients that one hook may add."),
+        key("body-written-size", SIZE, "\"32 MiB\"", "Octets that one hook may write into a body."),
+        key("body-pieces", COUNT, "10000", "Pieces of a body that one hook may put together."),
+        key("recipients", COUNT, "1000", "Recipients of an envelope, with those that plugins added."),
+        key(
+            "metric-series",
+            COUNT,
+            "200",
+            "Metric series of one plugin; names with different labels count each.",
+        ),
+    ],
+};
+
+const ONE_PLUGIN_LIMITS: Section = Section {
+    name: "plugins.NAME.limits",
+    written: "`[plugins.NAME.limits]`",
+    doc: "What one plugin may use up instead.",
+    keys: &[
+        optional("cpu-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
+        optional("wall-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
+        optional("memory", SIZE, "as in `[plugins.limits]`", "As there."),
+    ],
+};
+
+const LOG: Section = Section {
+    name: "log",
+    written: "`[log]`",
+    doc: "Logs go to standard error. A change needs a restart.",
+    keys: &[
+        key(
+            "format",
+            "\"text\" or \"json\"",
+            "\"text\"",
+            "For people, or for machines: one JSON object a line.",
+        ),
+        key(
+            "level",
+            "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+            "\"info\"",
+            "The least that is logged.",
+        ),
+    ],
+};

@@ -1,0 +1,101 @@
+//! `[[listener]]`.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use inbound::ListenerOptions;
+use smtp::server::Options as Session;
+use smtp::{BareNewline, Paths};
+
+use crate::reader::Table;
+
+/// The listeners; `session` is what their sessions have in common.
+pub(crate) fn listeners(root: &Table<'_>, session: &Session) -> Vec<ListenerOptions> {
+    let tables = root.tables("listener", "listener");
+    if root.get("listener").is_none() {
+        root.missing("listener", "is missing; without a [[listener]] no mail can arrive");
+    }
+    let mut names = HashSet::new();
+    let mut addresses = HashSet::new();
+    tables.iter().map(|table| listener(table, session.clone(), &mut names, &mut addresses)).collect()
+}
+
+fn listener(
+    table: &Table<'_>,
+    mut session: Session,
+    names: &mut HashSet<String>,
+    addresses: &mut HashSet<SocketAddr>,
+) -> ListenerOptions {
+    let mut strict = false;
+    table.set_bool("strict-paths", &mut strict);
+    session.paths = if strict { Paths::Strict } else { Paths::Lenient };
+    let policies = [("reject", BareNewline::Reject), ("convert", BareNewline::Convert)];
+    table.set_choice("bare-newline", &mut session.bare_newline, &policies);
+    refuse_later(table);
+    ListenerOptions {
+        name: name(table, names).into(),
+        bind: bind(table, addresses),
+        session: Arc::new(session),
+    }
+}
+
+fn name(table: &Table<'_>, names: &mut HashSet<String>) -> String {
+    let Some(item) = table.get("name") else {
+        table.missing("name", "is missing; plugins and logs call the listener by it");
+        return String::new();
+    };
+    let name = item.parse(|text| match text {
+        "" => Err("is empty"),
+        _ if text.contains(char::is_control) => Err("has a control character"),
+        _ => Ok(text.to_owned()),
+    });
+    if let Some(name) = &name
+        && !names.insert(name.clone())
+    {
+        item.fault(format!("another listener is called \"{name}\" too"));
+    }
+    name.unwrap_or_default()
+}
+
+fn bind(table: &Table<'_>, taken: &mut HashSet<SocketAddr>) -> Vec<SocketAddr> {
+    let parse = |text: &str| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| format!("\"{text}\" is no address with a port, as in \"0.0.0.0:25\" or \"[::]:25\""))
+    };
+    match table.get("bind") {
+        None => table.missing("bind", "is missing; it says at which addresses clients connect"),
+        Some(item) if item.items().is_empty() => item.fault("has no address"),
+        Some(_) => {}
+    }
+    let addresses = table.list("bind", parse).unwrap_or_default();
+    for (item, address) in &addresses {
+        if address.port() != 0 && !taken.insert(*address) {
+            item.fault(format!("{address} is bound twice"));
+        }
+    }
+    addresses.into_iter().map(|(_, address)| address).collect()
+}
+
+/// What the contract of the configuration has, and this version cannot carry out.
+fn refuse_later(table: &Table<'_>) {
+    let known = [
+        ("kind", "mx", ["submission", "lmtp"], "has only listeners of the kind \"mx\" yet"),
+        ("tls", "off", ["starttls", "implicit"], "does not do TLS yet; write \"off\""),
+    ];
+    for (key, can, cannot, why) in known {
+        let mut chosen = can;
+        let choices = [(can, can), (cannot[0], cannot[0]), (cannot[1], cannot[1])];
+        table.set_choice(key, &mut chosen, &choices);
+        if let Some(item) = table.get(key)
+            && chosen != can
+        {
+            item.fault(format!("this version of Waxwing {why}"));
+        }
+    }
+    if let Some(item) = table.get("proxy-protocol")
+        && !matches!(item.value(), toml::de::DeValue::Boolean(false))
+    {
+        item.fault("this version of Waxwing does not do the PROXY protocol yet; write false");
+    }
+}

@@ -1,0 +1,120 @@
+//! Reads a file into a [`Config`].
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::fault::{Faults, Notes};
+use crate::reader::Table;
+use crate::server::Log;
+use crate::{domain, limits, listener, network, outbound as delivery, plugins, server};
+
+/// Where the file is looked for when nobody says where it is.
+const PLACES: [&str; 2] = ["waxwing.toml", "/etc/waxwing/waxwing.toml"];
+/// Octets of a file.
+const MAX_FILE_OCTETS: u64 = 4 << 20;
+
+/// A configuration without fault: each room's own options.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    pub data_dir: PathBuf,
+    /// With at least one listener.
+    pub inbound: inbound::Options,
+    pub outbound: outbound::Options,
+    pub store: store::Options,
+    pub dns: dns::Options,
+    pub plugins: plugin_host::Options,
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads a file, or the first that is there of `./waxwing.toml` and `/etc/waxwing/waxwing.toml`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let file = match file {
+            Some(file) => file.to_owned(),
+            None => PLACES.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
+                Faults::of_file(
+                    Path::new(PLACES[0]),
+                    format!("is not there, nor is {}; name one with --config", PLACES[1]),
+                )
+            })?,
+        };
+        let text = read(&file).map_err(|error| Faults::of_file(&file, error))?;
+        Self::parse(&file, &text)
+    }
+
+    /// Reads a file's text. Relative paths start at the file's folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+        let notes = Notes::new(file, text);
+        let config = Self::note(&notes, file, text);
+        match (notes.into_faults(), config) {
+            (None, Some(config)) => Ok(config),
+            (Some(faults), _) => Err(faults),
+            // Whoever gave nothing has noted why.
+            (None, None) => Err(Faults::of_file(file, "cannot be used")),
+        }
+    }
+
+    /// What can be read of a text; it is a configuration when there is no fault.
+    pub(crate) fn note(notes: &Notes, file: &Path, text: &str) -> Option<Self> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = error.span().map(|span| notes.line(&span));
+            notes.fault(line, "", format!("not valid TOML: {}", error.message()));
+        }
+        let root = Table::root(notes, table.get_ref());
+        server::refuse_later(&root);
+        let data_dir = server::data_dir(&root);
+        let hostname = server::hostname(&root);
+        let domains = domain::domains(&root, &hostname);
+        let (dns, reverse_dns) = network::dns(&root);
+        let limits = root.table("limits", "limits");
+        let session = smtp::server::Options {
+            limits: limits::session(&limits),
+            ..smtp::server::Options::new(hostname.as_str())
+        };
+        let inbound = inbound::Options {
+            hostname: hostname.as_str().into(),
+            listeners: listener::listeners(&root, &session),
+            relay_networks: network::relay_networks(&root),
+            local: Arc::new(domains.accounts?),
+            limits: limits::sessions(&limits),
+            reverse_dns,
+        };
+        let queue = root.table("queue", "queue");
+        let mut outbound = delivery::outbound(&root, &hostname);
+        outbound.retry = limits::retry(&queue);
+        outbound.domains = domains.deliver;
+        // A message that may come in may go out.
+        outbound.limits.hops = inbound.limits.hops;
+        let bound = inbound.listeners.iter().flat_map(|listener| &listener.bind).map(SocketAddr::ip);
+        outbound.own_addresses = bound.filter(|address| !address.is_unspecified()).collect();
+        let mut store = limits::store(&queue, &data_dir);
+        let (plugins, spaces) = plugins::plugins(&root, &data_dir);
+        store.key_value = spaces;
+        let log = server::log(&root);
+        Some(Self { file: file.to_owned(), data_dir, inbound, outbound, store, dns, plugins, log })
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let mut octets = Vec::new();
+    let opened = std::fs::File::open(file).map_err(cannot)?;
+    opened.take(MAX_FILE_OCTETS + 1).read_to_end(&mut octets).map_err(cannot)?;
+    if octets.len() as u64 > MAX_FILE_OCTETS {
+        return Err("is larger than 4 MiB".to_owned());
+    }
+    String::from_utf8(octets).map_err(|_| "is not UTF-8".to_owned())
+}

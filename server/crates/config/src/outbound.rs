@@ -1,0 +1,66 @@
+//! `[outbound]`.
+
+use std::time::Duration;
+
+use model::Domain;
+use outbound::{HostPort, Limits, Options};
+use smtp::client::Timeouts;
+
+use crate::reader::Table;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MS: Duration = Duration::from_millis(1);
+const MILLION: u64 = 1_000_000;
+
+/// The options that `[outbound]` gives; the others are the caller's to fill in.
+pub(crate) fn outbound(root: &Table<'_>, hostname: &str) -> Options {
+    let table = root.table("outbound", "outbound");
+    let mut options = Options::new(hostname);
+    options.smarthost = table.parse("smarthost", str::parse::<HostPort>);
+    table.set_count("mx-port", &mut options.mx_port, 1..=65_535);
+    let names = table.list("own-names", |text| Domain::parse(text).map(|name| name.to_ascii()));
+    options.own_names = names.unwrap_or_default().into_iter().map(|(_, name)| name).collect();
+    options.timeouts = timeouts(&table.table("timeouts", "outbound.timeouts"));
+    options.limits = limits(&table.table("limits", "outbound.limits"));
+    options
+}
+
+fn timeouts(table: &Table<'_>) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    let slots = [
+        ("greeting", &mut timeouts.greeting),
+        ("hello", &mut timeouts.hello),
+        ("mail", &mut timeouts.mail),
+        ("rcpt", &mut timeouts.rcpt),
+        ("data", &mut timeouts.data),
+        ("block", &mut timeouts.block),
+        ("termination", &mut timeouts.termination),
+        ("reset", &mut timeouts.reset),
+        ("quit", &mut timeouts.quit),
+    ];
+    for (key, slot) in slots {
+        table.set_duration(key, slot, 10 * MS..=60 * MINUTE);
+    }
+    timeouts
+}
+
+fn limits(table: &Table<'_>) -> Limits {
+    let mut limits = Limits::default();
+    table.set_count("connections-per-destination", &mut limits.connections_per_destination, 1..=10_000);
+    table.set_count("deliveries", &mut limits.deliveries, 1..=100_000);
+    table.set_count("maildir-writers", &mut limits.maildir_writers, 1..=1_000);
+    table.set_count("active-entries", &mut limits.active_entries, 1..=100 * MILLION);
+    table.set_count("queued-per-destination", &mut limits.queued_per_destination, 1..=100 * MILLION);
+    table.set_count("parked-entries", &mut limits.parked_entries, 0..=100 * MILLION);
+    table.set_size("memory", &mut limits.memory_octets, 0..=1 << 40);
+    table.set_count("messages-per-connection", &mut limits.messages_per_connection, 1..=MILLION);
+    table.set_count("recipients-per-transaction", &mut limits.recipients_per_transaction, 1..=MILLION);
+    table.set_count("hosts-per-destination", &mut limits.hosts_per_destination, 1..=100);
+    table.set_count("addresses-per-attempt", &mut limits.addresses_per_attempt, 1..=100);
+    table.set_duration("idle-connection", &mut limits.idle_connection, Duration::ZERO..=10 * MINUTE);
+    table.set_duration("connect-timeout", &mut limits.connect_timeout, 10 * MS..=10 * MINUTE);
+    table.set_duration("backoff", &mut limits.backoff, MS..=1_440 * MINUTE);
+    table.set_duration("backoff-max", &mut limits.backoff_max, MS..=1_440 * MINUTE);
+    table.set_duration("sweep", &mut limits.sweep, 10 * MS..=60 * MINUTE);
+    limits
+}

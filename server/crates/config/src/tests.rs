@@ -1,0 +1,130 @@
+//! What a file may say, and what is said of one that is wrong.
+
+mod faults;
+mod reference;
+
+use std::path::Path;
+use std::time::Duration;
+
+use accounts::Lookup;
+use model::Mailbox;
+use outbound::{DeliverTo, LmtpAddress};
+
+use crate::{Config, Faults};
+
+/// A file with nothing but what has to be there.
+const LEAST: &str = "hostname = 'mx.example.org'\ndata-dir = '/var/lib/waxwing'\n\
+                     [[listener]]\nname = 'mx'\nbind = '127.0.0.1:25'\n";
+
+fn parse(text: &str) -> Result<Config, Faults> {
+    Config::parse(Path::new("/etc/waxwing/waxwing.toml"), text)
+}
+
+fn mailbox(text: &str) -> Mailbox {
+    Mailbox::parse(text).unwrap()
+}
+
+#[test]
+fn the_domains_of_an_example_are_read() {
+    let config = parse(include_str!("tests/example.toml")).unwrap();
+    let local = &config.inbound.local;
+    let ours = |text: &str| local.mailbox(&mailbox(text)).map(|(mailbox, _)| mailbox.to_string());
+    assert_eq!(ours("Alice+news@example.org").as_deref(), Some("alice@example.org"));
+    assert_eq!(ours("nobody@example.org"), None);
+    assert_eq!(ours("x-y@bücher.example").as_deref(), Some("x@bücher.example"));
+    assert_eq!(ours("x+y@socket.example").as_deref(), Some("x+y@socket.example"));
+    let sales = Lookup::Alias(vec![mailbox("alice@example.org"), mailbox("carol@elsewhere.example")]);
+    assert_eq!(local.lookup(&mailbox("sales@example.org")), sales);
+    let deliver = |name: &str| config.outbound.domains.get(&name.parse().unwrap()).unwrap();
+    assert!(matches!(deliver("example.org"), DeliverTo::Maildir(pattern)
+        if pattern.path(&mailbox("bob@example.org")) == Path::new("/var/mail/example.org/bob")));
+    assert!(matches!(deliver("bücher.example"), DeliverTo::Lmtp(LmtpAddress::Tcp(hop)) if hop.port == 24));
+    assert!(matches!(deliver("socket.example"), DeliverTo::Lmtp(LmtpAddress::Unix(path))
+        if path == Path::new("/run/dovecot/lmtp")));
+    assert!(matches!(deliver("inner.example"), DeliverTo::Relay(hop) if hop.host == "2001:db8::25"));
+}
+
+#[test]
+fn the_rest_of_an_example_is_read() {
+    let config = parse(include_str!("tests/example.toml")).unwrap();
+    let (inbound, outbound, plugins) = (&config.inbound, &config.outbound, &config.plugins);
+    let [mx, lan] = inbound.listeners.as_slice() else { panic!("{:?}", inbound.listeners) };
+    assert_eq!((&*mx.name, mx.bind.len(), mx.session.paths), ("mx", 2, smtp::Paths::Lenient));
+    assert_eq!(
+        (lan.session.paths, lan.session.bare_newline),
+        (smtp::Paths::Strict, smtp::BareNewline::Convert)
+    );
+    assert_eq!(mx.session.limits.message_size, 25 << 20);
+    assert_eq!(inbound.limits.sessions, 0x400);
+    assert_eq!(inbound.relay_networks, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(outbound.smarthost.as_ref().unwrap().to_string(), "smtp.provider.example:587");
+    assert_eq!((outbound.mx_port, outbound.limits.deliveries), (2526, 20));
+    assert_eq!(outbound.timeouts.quit, Duration::from_secs(1));
+    assert_eq!(outbound.own_names, ["mail.example.org"]);
+    assert_eq!(outbound.own_addresses, ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "192.0.2.53:53".parse().unwrap()]);
+    assert_eq!(config.store.dir, Path::new("/var/lib/waxwing"));
+    assert_eq!(
+        (plugins.dir.as_path(), plugins.limits.memory_octets),
+        (Path::new("/etc/waxwing/plugins"), 128 << 20)
+    );
+    assert_eq!(plugins.order, ["greylist", "footer"]);
+    assert!(!plugins.plugins["greylist"].enabled);
+    let footer = &plugins.plugins["footer"];
+    assert_eq!((footer.on_failure, footer.grants.kv), (plugin_host::OnFailure::Proceed, true));
+    assert_eq!(footer.limits.memory_octets, Some(64 << 20));
+    let settings = "{\"text\":\"Sent through Waxwing\",\"lines\":[1,2.5,true],\"since\":\"2026-01-01\"}";
+    assert_eq!(footer.settings, serde_json::from_str::<serde_json::Value>(settings).unwrap());
+    assert_eq!(config.log, crate::Log { format: crate::LogFormat::Json, level: crate::LogLevel::Debug });
+}
+
+#[test]
+fn aliases_that_go_in_circles_are_refused() {
+    let text = format!(
+        "{LEAST}[[domain]]\nname = 'example.org'\ndeliver = {{ maildir = '/m' }}\naliases = {{ a = 'b', b = 'a' }}\n"
+    );
+    let faults = parse(&text).unwrap_err().to_string();
+    assert!(faults.contains("domain: the alias a@example.org leads nowhere"), "{faults}");
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let text = format!(
+        "{}[[domain]]\nname = 'example.org'\ndeliver = {{ maildir = 'mail/{{local}}' }}\n[plugins]\ndir = 'extra'\n",
+        LEAST.replace("/var/lib/waxwing", "data")
+    );
+    let config = Config::parse(Path::new("/srv/wax/waxwing.toml"), &text).unwrap();
+    assert_eq!(config.data_dir, Path::new("/srv/wax/data"));
+    assert_eq!(config.plugins.dir, Path::new("/srv/wax/extra"));
+    assert_eq!(config.plugins.cache_dir, Path::new("/srv/wax/data/plugin-cache"));
+}
+
+#[test]
+fn a_relative_file_has_absolute_paths_too() {
+    let config =
+        Config::parse(Path::new("waxwing.toml"), &LEAST.replace("/var/lib/waxwing", "data")).unwrap();
+    assert!(config.data_dir.is_absolute(), "{}", config.data_dir.display());
+}
+
+#[test]
+fn without_a_hostname_the_system_is_asked() {
+    let text = LEAST.replace("hostname = 'mx.example.org'\n", "");
+    match parse(&text) {
+        Ok(config) => assert!(!config.inbound.hostname.is_empty()),
+        // A machine whose name is no domain name has to be told.
+        Err(faults) => assert_eq!(faults.0[0].key, "hostname"),
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("absent.toml");
+    let faults = Config::load(Some(&file)).unwrap_err();
+    assert!(faults.to_string().contains("absent.toml: cannot be read: "), "{faults}");
+    std::fs::write(&file, [0xff, 0xfe]).unwrap();
+    let faults = Config::load(Some(&file)).unwrap_err();
+    assert!(faults.to_string().ends_with("absent.toml: is not UTF-8"), "{faults}");
+    std::fs::write(&file, LEAST).unwrap();
+    assert_eq!(Config::load(Some(&file)).unwrap().inbound.listeners.len(), 1);
+}

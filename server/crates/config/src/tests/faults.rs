@@ -1,0 +1,170 @@
+//! Every kind of fault, as the postmaster reads it.
+
+use super::parse;
+
+/// What is said of a text; the lines that a good file needs stand behind it.
+fn faults_of(text: &str) -> String {
+    let least = "\n[[listener]]\nname = 'mx'\nbind = '127.0.0.1:25'\n";
+    let head = "hostname = 'mx.example.org'\ndata-dir = '/var/lib/waxwing'\n";
+    match parse(&format!("{head}{text}{least}")) {
+        Ok(_) => "no fault".to_owned(),
+        Err(faults) => faults.to_string().replace("/etc/waxwing/", ""),
+    }
+}
+
+macro_rules! faults {
+    ($($name:ident: $text:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            let text = $text;
+            insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, description => text }, {
+                insta::assert_snapshot!(stringify!($name), faults_of(text));
+            });
+        }
+    )*};
+}
+
+faults! {
+    unknown_keys_are_refused_with_the_nearest: r#"
+frobnicate = 1
+[limits]
+message-sise = "25 MiB"
+[plugins]
+ordr = ["a"]
+[plugins.footer]
+onfailure = "proceed"
+grants = { kw = true }
+limits = { zzz = 1 }
+[[domain]]
+name = "example.org"
+deliver = { maildirs = "/x" }
+"#;
+    values_of_the_wrong_type: r#"
+relay = 5
+domain = "example.org"
+[limits]
+message-size = true
+sessions = "many"
+errors = -1
+command-timeout = 300
+[log]
+level = 3
+[plugins]
+limits = []
+[plugins.x]
+enabled = "yes"
+settings = "text"
+"#;
+    values_out_of_their_bounds: r#"
+[limits]
+message-size = "3 B"
+header-size = "9 furlongs"
+recipients = 99
+command-timeout = "1ms"
+data-timeout = "soon"
+[queue]
+retry = []
+expire = "10y"
+[outbound]
+mx-port = 0
+[plugins.limits]
+memory = "1 TiB"
+"#;
+    words_that_are_no_choice: r#"
+[log]
+format = "jsn"
+level = "loud"
+[plugins.x]
+on-failure = "temp-fail"
+"#;
+    domains: r#"
+[[domain]]
+name = "example.org"
+[[domain]]
+name = "EXAMPLE.org."
+deliver = { maildir = "/x", lmtp = "127.0.0.1:24" }
+[[domain]]
+name = "-bad-"
+deliver = {}
+[[domain]]
+deliver = { relay = "nohost" }
+mailboxes = ["a b", "ok"]
+aliases = { sales = ["x@", "ok"], none = [], "sp ace" = ["x"] }
+subaddress-separator = "++"
+[[domain]]
+name = "template.example"
+deliver = { maildir = "/var/mail/{user}" }
+[[domain]]
+name = "loop.example"
+deliver = { lmtp = "host:0" }
+"#;
+    listeners: r#"
+[[listener]]
+name = "mx"
+bind = ["127.0.0.1:25", "localhost:25"]
+strict-paths = 1
+bare-newline = "keep"
+[[listener]]
+bind = []
+[[listener]]
+name = ""
+"#;
+    open_relays: r#"
+[relay]
+networks = ["0.0.0.0/0", "::/0", "0.0.0.0/1", "192.0.2.0/24", "192.0.2.1", "10.0.0.0/33", "example.org"]
+"#;
+    name_servers_and_hosts: r#"
+[dns]
+servers = ["dns.example.org", "127.0.0.1"]
+[outbound]
+smarthost = "smtp.example.org"
+"#;
+    what_this_version_cannot_do_is_refused: r#"
+[tls]
+certificate = "/x"
+[[user]]
+name = "alice@example.org"
+[metrics]
+bind = "127.0.0.1:9025"
+[plugins.x]
+grants = { http = ["api.example.org"] }
+[[listener]]
+name = "submission"
+bind = "127.0.0.1:587"
+kind = "submission"
+tls = "starttls"
+proxy-protocol = ["127.0.0.1"]
+"#;
+    text_that_is_no_toml: r#"
+[limits
+message-size = 
+[queue]
+expire = "5d
+"#;
+    settings_that_plugins_cannot_be_given: r#"
+[plugins.x]
+settings = { big = 9223372036854775808, odd = nan }
+[plugins]
+order = ["x", "y", "x"]
+"#;
+}
+
+#[test]
+fn an_empty_file_lacks_what_has_to_be_there() {
+    let faults = parse("").unwrap_err().to_string();
+    assert!(faults.contains("waxwing.toml: data-dir: is missing;"), "{faults}");
+    assert!(faults.contains("waxwing.toml: listener: is missing;"), "{faults}");
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let example = include_str!("example.toml");
+    for (at, _) in example.char_indices() {
+        let _ = parse(&example[..at]);
+        let _ = parse(&format!(
+            "{}{}",
+            &example[..at],
+            &example[at + example[at..].chars().next().map_or(0, char::len_utf8)..]
+        ));
+    }
+}
