@@ -1,1 +1,27 @@
+//! The control socket: how the postmaster's commands look into a running server and change its queue.
+//!
+//! `control.sock` in the data directory, of mode 0600: whoever may open it may do everything. A line is a request in JSON, a
+//! line is its answer: `{"ok": ...}` or `{"error": "..."}`; one connection may ask many times. A queue is listed in pages, so
+//! that neither side holds it whole.
+//!
+//! Limits: requests of 64 KiB, 64 connections at once, 60 s between requests, pages of 500 entries.
+//! Errors: a connection that breaks a limit is told so and closed; nothing else is touched by it.
+//! Known gaps: no HTTP and no metrics.
 
+mod answer;
+mod calls;
+mod client;
+mod request;
+mod socket;
+
+pub use answer::{
+    Applied, DeliveryStatus, DestinationStatus, EntryRow, EntryView, Listening, Page, PluginCounts,
+    QueueStatus, RecipientView, Reloaded, ServerStatus, SessionStatus,
+};
+pub use calls::{Reload, Services};
+pub use client::{Client, ClientError};
+pub use request::{Request, StateFilter};
+pub use socket::{ControlSocket, SOCKET_NAME};
+
+#[cfg(test)]
+mod tests;

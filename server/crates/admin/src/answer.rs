@@ -1,0 +1,250 @@
+//! What is answered. Times are written as RFC 3339 has them, in UTC.
+
+use std::time::{Duration, SystemTime};
+
+use model::{QueueId, Timestamp};
+use queue::{Entry, QueuedRecipient, State};
+use serde::{Deserialize, Serialize};
+
+/// Recipients that a row of a listing names; it says how many there are.
+const ROW_RECIPIENTS: usize = 10;
+
+/// A page of the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Page {
+    pub entries: Vec<EntryRow>,
+    /// Where the next page begins; nothing after the last. A page may be empty and not the last.
+    pub next: Option<QueueId>,
+}
+
+/// An entry in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EntryRow {
+    pub id: QueueId,
+    pub arrived: String,
+    /// Octets.
+    pub size: u64,
+    /// Empty for the null sender.
+    pub sender: String,
+    /// `waiting`, or `held` when no recipient waits.
+    pub state: String,
+    /// The next attempt.
+    pub due: Option<String>,
+    /// The most attempts that a recipient had.
+    pub attempts: u32,
+    /// The last that was said of a recipient that is not done, or why it is held.
+    pub reason: Option<String>,
+    /// Those that are not done, at most ten.
+    pub recipients: Vec<String>,
+    /// Those that are not done.
+    pub recipients_left: usize,
+}
+
+/// An entry with everything that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EntryView {
+    pub id: QueueId,
+    pub arrived: String,
+    /// Octets.
+    pub size: u64,
+    /// Empty for the null sender.
+    pub sender: String,
+    pub recipients: Vec<RecipientView>,
+}
+
+/// A recipient of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RecipientView {
+    pub address: String,
+    /// As the client gave it, when that is another address.
+    pub original: Option<String>,
+    pub state: String,
+    /// Why it is held.
+    pub held_because: Option<String>,
+    pub due: Option<String>,
+    pub attempts: u32,
+    pub last_attempt: Option<String>,
+    pub last_host: Option<String>,
+    pub last_reply: Option<String>,
+}
+
+impl EntryRow {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let left: Vec<&QueuedRecipient> =
+            entry.recipients.iter().filter(|queued| !queued.state.is_final()).collect();
+        let due = entry.due();
+        let reason = |queued: &&QueuedRecipient| match &queued.state {
+            State::Held { reason } => Some(reason.clone()),
+            _ => queued.last.as_ref().map(|last| last.reply.clone()),
+        };
+        Self {
+            id: entry.id,
+            arrived: rfc3339(entry.arrived),
+            size: entry.size,
+            sender: sender(entry),
+            state: if due.is_some() { "waiting" } else { "held" }.to_owned(),
+            due: due.map(rfc3339),
+            attempts: left.iter().map(|queued| queued.attempts).max().unwrap_or(0),
+            reason: left.iter().find_map(reason),
+            recipients: left.iter().take(ROW_RECIPIENTS).map(|queued| address(queued)).collect(),
+            recipients_left: left.len(),
+        }
+    }
+}
+
+impl EntryView {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            id: entry.id,
+            arrived: rfc3339(entry.arrived),
+            size: entry.size,
+            sender: sender(entry),
+            recipients: entry.recipients.iter().map(RecipientView::of).collect(),
+        }
+    }
+}
+
+impl RecipientView {
+    fn of(queued: &QueuedRecipient) -> Self {
+        let recipient = &queued.recipient;
+        let (held_because, due) = match &queued.state {
+            State::Held { reason } => (Some(reason.clone()), None),
+            State::Waiting { due } => (None, Some(rfc3339(*due))),
+            _ => (None, None),
+        };
+        let differs = recipient.original != recipient.address;
+        Self {
+            address: address(queued),
+            original: differs.then(|| recipient.original.to_string()),
+            state: queued.state.name().to_owned(),
+            held_because,
+            due,
+            attempts: queued.attempts,
+            last_attempt: queued.last.as_ref().map(|last| rfc3339(last.at)),
+            last_host: queued.last.as_ref().and_then(|last| last.host.clone()),
+            last_reply: queued.last.as_ref().map(|last| last.reply.clone()),
+        }
+    }
+}
+
+fn sender(entry: &Entry) -> String {
+    entry.sender.mailbox().map(ToString::to_string).unwrap_or_default()
+}
+
+fn address(queued: &QueuedRecipient) -> String {
+    queued.recipient.address.to_string()
+}
+
+/// A time of the year 9999 or later is written as the last moment before.
+fn rfc3339(at: Timestamp) -> String {
+    const LAST_MS: u64 = 253_402_300_799_000;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// When an order is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Applied {
+    Now,
+    /// An attempt is under way: when it is over.
+    AfterAttempt,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reloaded {
+    /// Plugins that were refused, with the reason; what ran before runs on.
+    pub refused: Vec<String>,
+    /// What was changed and counts after a restart only.
+    pub needs_restart: Vec<String>,
+}
+
+/// How the server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServerStatus {
+    pub version: String,
+    pub pid: u32,
+    pub hostname: String,
+    pub uptime_s: u64,
+    pub listeners: Vec<Listening>,
+    pub sessions: SessionStatus,
+    pub queue: QueueStatus,
+    pub delivery: DeliveryStatus,
+    pub plugins: PluginCounts,
+}
+
+/// An address that accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    pub name: String,
+    pub address: String,
+}
+
+/// Sessions and what they brought, since the start but for `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SessionStatus {
+    pub open: u64,
+    pub total: u64,
+    pub turned_away: u64,
+    pub messages_accepted: u64,
+    pub octets_accepted: u64,
+    pub messages_refused: u64,
+    pub messages_discarded: u64,
+    pub messages_held: u64,
+    pub recipients_refused: u64,
+}
+
+/// What the queue holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct QueueStatus {
+    pub waiting: u64,
+    pub held: u64,
+    pub corrupt: u64,
+    pub disk_octets: u64,
+}
+
+/// Deliveries since the start, in recipients, but for `active`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeliveryStatus {
+    pub delivered: u64,
+    pub deferred: u64,
+    pub bounced: u64,
+    pub expired: u64,
+    pub reports: u64,
+    /// Entries with an attempt under way or about to be.
+    pub active: usize,
+    pub memory_octets: u64,
+    /// At most a hundred, those with the most work first.
+    pub destinations: Vec<DestinationStatus>,
+}
+
+/// A destination with work, a connection, or a failure that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DestinationStatus {
+    pub name: String,
+    pub queued: usize,
+    pub connections: usize,
+    pub last_error: Option<String>,
+    pub backoff_s: Option<u64>,
+}
+
+/// How many plugins there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginCounts {
+    pub loaded: usize,
+    pub refused: usize,
+    pub instances: u64,
+    pub instances_limit: u64,
+}

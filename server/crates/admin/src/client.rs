@@ -1,0 +1,110 @@
+//! The side of the commands: asks and waits.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::QueueId;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::answer::Page;
+use crate::request::{Request, StateFilter};
+use crate::socket::SOCKET_NAME;
+
+/// Octets of an answer; an entry has at most some thousand recipients.
+const MAX_ANSWER_OCTETS: u64 = 256 << 20;
+/// How long an answer is waited for: a reload compiles plugins, a retry of all goes through the queue.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("the server is not running: no control socket at {}", .0.display())]
+    NoSocket(PathBuf),
+    #[error("the server is not running: nobody listens at {}", .0.display())]
+    NobodyListens(PathBuf),
+    #[error("{}: {source}", .path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("the server broke off: {0}")]
+    Broken(#[from] io::Error),
+    #[error("the server's answer is not understood: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// The server's own sentence.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A connection to the server of a data directory.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Ok(Value),
+    Error(String),
+}
+
+impl Client {
+    /// Connects to the server of this data directory.
+    ///
+    /// # Errors
+    /// Says whether there is no server, or the socket may not be opened.
+    pub fn connect(data_dir: &Path) -> Result<Self, ClientError> {
+        let path = data_dir.join(SOCKET_NAME);
+        let stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ClientError::NoSocket(path.clone()),
+            io::ErrorKind::ConnectionRefused => ClientError::NobodyListens(path.clone()),
+            _ => ClientError::Connect { path: path.clone(), source },
+        })?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// `Refused` with the server's sentence; the others when there is no answer.
+    pub fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, ClientError> {
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        self.stream.get_mut().write_all(line.as_bytes())?;
+        line.clear();
+        (&mut self.stream).take(MAX_ANSWER_OCTETS).read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        match serde_json::from_str(&line)? {
+            Answer::Ok(value) => Ok(serde_json::from_value(value)?),
+            Answer::Error(sentence) => Err(ClientError::Refused(sentence)),
+        }
+    }
+
+    /// The queue, page after page; `show` is handed each page as it comes and may end it with an error.
+    ///
+    /// # Errors
+    /// As [`Self::call`], or what `show` said.
+    pub fn list<E: From<ClientError>>(
+        &mut self,
+        state: Option<StateFilter>,
+        domain: Option<&str>,
+        mut show: impl FnMut(Page) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after: Option<QueueId> = None;
+        loop {
+            let page: Page =
+                self.call(&Request::QueueList { after, state, domain: domain.map(str::to_owned) })?;
+            after = page.next;
+            show(page)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
