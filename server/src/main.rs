@@ -1,1 +1,33 @@
-fn main() {}
+//! The `waxwing` binary: the command line and the wiring of the rooms. No mail logic.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Errors go to standard error.
+
+mod cli;
+mod commands;
+mod logging;
+mod reload;
+mod serve;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::commands::output::is_broken_pipe;
+
+fn main() -> ExitCode {
+    match commands::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let faults = error.downcast_ref::<config::Faults>();
+            let text = faults.map_or_else(|| format!("waxwing: {error:#}"), ToString::to_string);
+            // There is nobody left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `check`: what `serve` would find, without serving.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use config::Config;
+use hooks::KeyValue;
+use plugin_host::{PluginHost, Services};
+
+use super::output::print;
+
+/// Reads the configuration and loads the plugins; every fault is said.
+pub(crate) fn check(file: Option<&Path>) -> Result<()> {
+    let config = Config::load(file)?;
+    let resolver = dns::Hickory::new(&config.dns).context("dns")?;
+    // A plugin's init may ask its key-value space; the server's own is in use.
+    let scratch = Scratch::new()?;
+    let services =
+        Services { kv: Some(scratch.key_value()), dns: Some(Arc::new(resolver)), ..Services::default() };
+    let mut options = config.plugins;
+    // What is compiled is not kept: this process may be another user's than the server's.
+    options.cache_dir = Default::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let reports = runtime.block_on(async {
+        let host = PluginHost::open(options, services)?;
+        anyhow::Ok(host.load_all().await)
+    })?;
+    let refused: Vec<String> = reports
+        .into_iter()
+        .filter_map(|report| {
+            let error = report.outcome.err()?;
+            let what = report.file.map_or(report.name, |file| file.display().to_string());
+            Some(format!("{what}: {error}"))
+        })
+        .collect();
+    anyhow::ensure!(refused.is_empty(), "{}", refused.join("\nwaxwing: "));
+    print(&format!("{}: ok\n", config.file.display()))
+}
+
+/// A key-value space in a folder that is gone afterwards.
+pub(super) struct Scratch {
+    store: store::DiskStore,
+    _folder: tempfile::TempDir,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("waxwing-").tempdir()?;
+        let options = store::Options { min_free_octets: 0, ..store::Options::new(folder.path()) };
+        let store = store::DiskStore::open(options)?;
+        Ok(Self { store, _folder: folder })
+    }
+
+    pub(super) fn key_value(&self) -> Arc<dyn KeyValue> {
+        self.store.key_value()
+    }
+}

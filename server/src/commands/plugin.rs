@@ -1,0 +1,90 @@
+//! `plugin list` and `plugin inspect`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use admin::Request;
+use anyhow::{Context, Result};
+use plugin_host::PluginHost;
+use serde_json::Value;
+
+use super::connect;
+use super::output::{print, print_json, printable, size, table};
+use crate::cli::Reading;
+
+/// The plugins of the running server, in the order in which they are asked.
+pub(crate) fn list(reading: &Reading) -> Result<()> {
+    let status: Value = connect(&reading.file)?.call(&Request::PluginList)?;
+    if reading.json {
+        return print_json(&status);
+    }
+    let members = |name: &str| status[name].as_array().cloned().unwrap_or_default();
+    let plugins = members("plugins");
+    let mut text = match plugins.is_empty() {
+        true => "no plugin is loaded\n".to_owned(),
+        false => table(
+            &["NAME", "GENERATION", "CALLS", "FAILURES", "MEAN", "BREAKER", "HOOKS"],
+            &plugins.iter().map(row).collect::<Vec<_>>(),
+        ),
+    };
+    for plugin in plugins.iter().filter(|plugin| plugin["last-error"].is_string()) {
+        writeln!(text, "{}: {}", word(&plugin["name"]), word(&plugin["last-error"]))?;
+    }
+    for refused in members("refused") {
+        writeln!(text, "refused: {}: {}", word(&refused["name"]), word(&refused["reason"]))?;
+    }
+    print(&text)
+}
+
+fn row(plugin: &Value) -> Vec<String> {
+    let hooks = plugin["hooks"].as_array().map(|hooks| hooks.iter().map(word).collect::<Vec<_>>().join(" "));
+    let mean_us = plugin["mean-us"].as_f64().unwrap_or(0.0);
+    vec![
+        word(&plugin["name"]),
+        word(&plugin["generation"]),
+        word(&plugin["calls"]),
+        word(&plugin["failures"]),
+        format!("{mean_us:.0} us"),
+        word(&plugin["breaker"]),
+        hooks.unwrap_or_default(),
+    ]
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), printable)
+}
+
+/// What a file says of itself, and whether a server would load it.
+pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
+    let named = || file.display().to_string();
+    let inspection = PluginHost::inspect(file).with_context(named)?;
+    if json {
+        print_json(&inspection)?;
+    } else {
+        let mut text = String::new();
+        writeln!(text, "hash     {}\nsize     {}", inspection.hash, size(inspection.size))?;
+        writeln!(text, "hooks    {}", inspection.hooks.join(" "))?;
+        for (nth, import) in inspection.imports.iter().enumerate() {
+            let title = if nth == 0 { "imports" } else { "" };
+            writeln!(text, "{title:7}  {}", printable(import))?;
+        }
+        print(&text)?;
+    }
+    // Compiles it, without running anything of it but what its start needs.
+    let options = plugin_host::Options::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let host = PluginHost::of_file(
+            file,
+            "inspected",
+            plugin_host::PluginOptions::default(),
+            options.limits,
+            plugin_host::Services::default(),
+        );
+        match host.await? {
+            // Its settings are not known here.
+            Ok(_) | Err(plugin_host::LoadError::Init(_)) => Ok(()),
+            Err(error) => Err(error).with_context(named),
+        }
+    })
+}

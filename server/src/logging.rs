@@ -1,0 +1,113 @@
+//! The log on standard error: for people, or a JSON object a line.
+//!
+//! What a client sent may stand in a line, so control characters are written as `\u00XX`: nobody forges a line or
+//! moves a cursor.
+
+use std::io::{self, IsTerminal, Write};
+
+use config::{Log, LogFormat, LogLevel};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Our own rooms; of what they depend on, less is logged.
+const ROOMS: [&str; 15] = [
+    "waxwing",
+    "accounts",
+    "admin",
+    "clock",
+    "config",
+    "dns",
+    "hooks",
+    "inbound",
+    "message",
+    "model",
+    "outbound",
+    "plugin_host",
+    "queue",
+    "smtp",
+    "store",
+];
+
+/// Starts the server's log.
+pub(crate) fn start(log: &Log) {
+    let colours = log.format == LogFormat::Text && io::stderr().is_terminal() && !config::no_color();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(log.level)).with_writer(Lines { colours });
+    // A second start, as in tests, keeps the first log.
+    let _ = match log.format {
+        LogFormat::Text => builder.with_ansi(colours).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+}
+
+/// A log for a command that runs plugins: what they log is of interest, what we do is not.
+pub(crate) fn for_a_command() {
+    let colours = io::stderr().is_terminal() && !config::no_color();
+    let filter = EnvFilter::new("warn");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { colours });
+    let _ = builder.with_ansi(colours).without_time().try_init();
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
+    let (ours, others) = match level {
+        LogLevel::Error => ("error", "error"),
+        LogLevel::Warn => ("warn", "warn"),
+        LogLevel::Info => ("info", "warn"),
+        LogLevel::Debug => ("debug", "info"),
+        LogLevel::Trace => ("trace", "debug"),
+    };
+    let rooms = ROOMS.iter().map(|room| format!(",{room}={ours}"));
+    EnvFilter::new(format!("{others}{}", rooms.collect::<String>()))
+}
+
+/// Standard error; each write is one event.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    colours: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = event.strip_suffix(b"\n").unwrap_or(event);
+        let mut text = escape(&String::from_utf8_lossy(line), self.colours);
+        text.push('\n');
+        io::stderr().lock().write_all(text.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// The line without control characters; the formatter's own colours may stay, it escapes those of others itself.
+fn escape(line: &str, colours: bool) -> String {
+    let mut text = String::with_capacity(line.len() + 1);
+    for c in line.chars() {
+        match c {
+            '\n' => text.push_str("\\n"),
+            '\u{1b}' if colours => text.push(c),
+            c if c.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        assert_eq!(escape("a\nb\u{7f}\u{1b}[2J\u{9b}c", false), "a\\nb\\u007f\\u001b[2J\\u009bc");
+        assert_eq!(escape("\u{1b}[32mINFO", true), "\u{1b}[32mINFO");
+        assert_eq!(escape("bücher", false), "bücher");
+    }
+}

@@ -1,0 +1,116 @@
+//! Reads the configuration again and swaps what can be swapped while the server runs.
+//!
+//! A session, an attempt and a plugin's instance keep what they began with. What cannot be swapped is named, and counts
+//! after a restart. A configuration with a fault changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use admin::Reloaded;
+use config::Config;
+use plugin_host::PluginHost;
+use tokio::sync::Mutex;
+
+/// The rooms that take new options.
+pub(crate) struct Reloader {
+    /// As it was found at the start, whatever the process's folder is by now.
+    file: PathBuf,
+    /// What the server was started with: the rest of it counts until the end.
+    started: Config,
+    /// One reload after the other.
+    turn: Mutex<()>,
+    inbound: Arc<inbound::Server>,
+    engine: outbound::Engine,
+    plugins: PluginHost,
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        started: Config,
+        inbound: Arc<inbound::Server>,
+        engine: outbound::Engine,
+        plugins: PluginHost,
+    ) -> Self {
+        let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
+        Self { file, started, turn: Mutex::default(), inbound, engine, plugins }
+    }
+
+    /// Reads the file and swaps the options.
+    ///
+    /// # Errors
+    /// The faults of the file, a line each; nothing was changed.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, String> {
+        let _turn = self.turn.lock().await;
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || Config::load(Some(&file))).await;
+        let config = match read.map_err(|error| error.to_string())? {
+            Ok(config) => config,
+            Err(faults) => {
+                for fault in &faults.0 {
+                    tracing::error!(%fault, "the new configuration has a fault and counts for nothing");
+                }
+                return Err(faults.to_string());
+            }
+        };
+        let needs_restart = needs_restart(&self.started, &config);
+        self.inbound.replace_options(config.inbound);
+        self.engine.reload(Arc::new(config.outbound));
+        let reports = self.plugins.replace_options(config.plugins).await;
+        let refused = reports
+            .into_iter()
+            .filter_map(|report| report.outcome.err().map(|error| format!("{}: {error}", report.name)))
+            .collect();
+        for what in &needs_restart {
+            tracing::warn!(what, "this change counts after a restart");
+        }
+        tracing::info!("the configuration was read again");
+        Ok(Reloaded { refused, needs_restart })
+    }
+}
+
+/// What differs between two configurations and is not swapped.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let bound = |config: &Config| {
+        let listeners = config.inbound.listeners.iter();
+        listeners.map(|listener| (listener.name.clone(), listener.bind.clone())).collect::<Vec<_>>()
+    };
+    // What is said of instances, tables and large memories sizes the pool at the start.
+    let pool = |config: &Config| {
+        let limits = &config.plugins.limits;
+        (limits.instances, limits.table_elements, limits.memory_octets.max(1 << 30))
+    };
+    let changes = [
+        ("data-dir", old.data_dir != new.data_dir),
+        ("the names and addresses of listeners", bound(old) != bound(new)),
+        ("dns", format!("{:?}", old.dns) != format!("{:?}", new.dns)),
+        ("the queue's room, and that of the plugins' key-value spaces", old.store != new.store),
+        ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
+        ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
+        ("log", old.log != new.log),
+    ];
+    changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let least = "hostname = 'mx.example.org'\ndata-dir = '/data'\n\
+                     [[listener]]\nname = 'mx'\nbind = '127.0.0.1:0'\n";
+        Config::parse(std::path::Path::new("/waxwing.toml"), &format!("{least}{text}")).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_not_swapped_needs_a_restart() {
+        let old = config("");
+        assert_eq!(
+            needs_restart(&old, &config("[limits]\nrecipients = 5\n[plugins]\norder = ['a']\n")),
+            [""; 0]
+        );
+        assert_eq!(needs_restart(&old, &config("[log]\nlevel = 'debug'\n")), ["log"]);
+        let many =
+            config("[dns]\nretries = 1\n[outbound.limits]\ndeliveries = 3\n[queue]\nmax-entries = 4\n");
+        assert_eq!(needs_restart(&old, &many).len(), 3);
+    }
+}

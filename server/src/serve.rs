@@ -1,0 +1,149 @@
+//! `serve`: puts the rooms together, and takes them apart when the server is to stop.
+//!
+//! The order: queue, resolver, plugins, delivery, listeners, control socket; only then is anything accepted. Stopping goes the
+//! other way round within 30 s, and what was not finished is in the queue.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::ControlSocket;
+use anyhow::{Context, Result};
+use config::Config;
+use plugin_host::PluginHost;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use store::DiskStore;
+
+use crate::logging;
+use crate::reload::Reloader;
+use crate::signals::{Signals, Wish};
+
+/// Sessions may finish what they are doing this long.
+const SESSIONS_PATIENCE: Duration = Duration::from_secs(20);
+/// And everything together this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the server until it is told to stop.
+pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
+    let config = Config::load(file)?;
+    logging::start(&config.log);
+    raise_open_files();
+    let store = DiskStore::open(config.store.clone())
+        .with_context(|| format!("cannot open the data directory {}", config.data_dir.display()))?;
+    let store = Arc::new(store);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(run(config, Arc::clone(&store)));
+    // Readings of the disk that nobody waits for any more.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    store.close();
+    served
+}
+
+async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
+    let started = clock::wall();
+    let mut signals = Signals::listen()?;
+    let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
+    let services = plugin_host::Services {
+        kv: Some(store.key_value()),
+        dns: Some(Arc::clone(&resolver)),
+        ..plugin_host::Services::default()
+    };
+    let plugins = PluginHost::open(config.plugins.clone(), services)?;
+    // How each file fared is in the log; a server with a plugin that was refused still serves.
+    plugins.load_all().await;
+    let watch = plugins.watch().context("cannot watch the plugins")?;
+    let queue: Arc<dyn queue::Store> = store.clone();
+    let engine =
+        outbound::Engine::start(Arc::new(config.outbound.clone()), Arc::clone(&queue), Arc::clone(&resolver));
+    let services = inbound::Services {
+        store: Arc::clone(&queue),
+        courier: Arc::new(engine.clone()),
+        hooks: Arc::new(plugins.clone()),
+        resolver,
+    };
+    let bound = bind(&config, services);
+    let (inbound, mut control) = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            engine.shutdown(Duration::ZERO).await;
+            return Err(error);
+        }
+    };
+    let hostname = config.inbound.hostname.to_string();
+    let reloader = Arc::new(Reloader::new(config, Arc::clone(&inbound), engine.clone(), plugins.clone()));
+    let for_socket = Arc::clone(&reloader);
+    control.start(admin::Services {
+        version: env!("CARGO_PKG_VERSION"),
+        hostname,
+        started,
+        store: queue,
+        engine: engine.clone(),
+        plugins,
+        inbound: Arc::clone(&inbound),
+        reload: Arc::new(move || {
+            let reloader = Arc::clone(&for_socket);
+            Box::pin(async move { reloader.reload().await })
+        }),
+    });
+    inbound.start();
+    announce(&inbound);
+    wait_for_the_end(&mut signals, &reloader).await;
+    tracing::info!("stopping");
+    drop(watch);
+    tokio::select! {
+        () = stop(&inbound, &engine) => tracing::info!("stopped"),
+        () = asked_again(&mut signals) => {
+            tracing::warn!("stopped at once; what was under way is in the queue");
+            engine.shutdown(Duration::ZERO).await;
+        }
+    }
+    drop(control);
+    Ok(())
+}
+
+fn bind(config: &Config, services: inbound::Services) -> Result<(Arc<inbound::Server>, ControlSocket)> {
+    let inbound = inbound::Server::bind(config.inbound.clone(), services)?;
+    let control = ControlSocket::bind(&config.data_dir)
+        .with_context(|| format!("cannot make the control socket in {}", config.data_dir.display()))?;
+    Ok((Arc::new(inbound), control))
+}
+
+/// Says where the server accepts: a line for each address, in the same form whatever the log looks like.
+fn announce(inbound: &inbound::Server) {
+    let mut err = std::io::stderr().lock();
+    for (name, address) in inbound.local_addresses() {
+        // Nobody reads it: then nobody waits for it.
+        let _ = writeln!(err, "listening {name} {address}");
+    }
+}
+
+async fn wait_for_the_end(signals: &mut Signals, reloader: &Arc<Reloader>) {
+    while signals.next().await == Wish::Reload {
+        // A reload that takes long does not keep the server from being stopped. What it did is in the log.
+        let reloader = Arc::clone(reloader);
+        tokio::spawn(async move { reloader.reload().await });
+    }
+}
+
+/// Lets sessions and deliveries finish.
+async fn stop(inbound: &inbound::Server, engine: &outbound::Engine) {
+    let began = clock::now();
+    if !inbound.shut_down(SESSIONS_PATIENCE).await {
+        tracing::warn!("sessions that did not end in time were broken off");
+    }
+    engine.shutdown(PATIENCE.saturating_sub(clock::now().duration_since(began))).await;
+}
+
+async fn asked_again(signals: &mut Signals) {
+    while signals.next().await == Wish::Reload {}
+}
+
+/// Every session and every delivery is a descriptor.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current = limit.current, "the limit of open files stays as it is");
+    }
+}
