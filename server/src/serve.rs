@@ -12,7 +12,8 @@ use admin::ControlSocket;
 use anyhow::{Context, Result};
 use config::Config;
 use plugin_host::PluginHost;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 
 use crate::logging;
@@ -29,6 +30,8 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let config = Config::load(file)?;
     logging::start(&config.log);
     raise_open_files();
+    // Mail is nobody else's to read: what this process makes has no bits for group and others.
+    umask(Mode::RWXG | Mode::RWXO);
     let store = DiskStore::open(config.store.clone())
         .with_context(|| format!("cannot open the data directory {}", config.data_dir.display()))?;
     let store = Arc::new(store);
