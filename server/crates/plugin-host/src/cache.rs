@@ -51,7 +51,9 @@ impl Cache {
             return None;
         }
         deserialize(engine, compiled)
-            .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "a compiled plugin does not load"))
+            .inspect_err(
+                |error| tracing::warn!(file = %path.display(), %error, "a compiled plugin does not load"),
+            )
             .ok()
     }
 

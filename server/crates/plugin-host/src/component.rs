@@ -31,7 +31,8 @@ const OURS: [&str; 11] = [
     "dns",
 ];
 /// The packages of the locked-down WASI 0.2.
-const WASI: [&str; 6] = ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
+const WASI: [&str; 6] =
+    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
 
 /// Where a component's hooks are, by stage.
 #[derive(Debug, Default)]

@@ -35,11 +35,15 @@ pub(crate) fn params_in(params: Vec<wit::Param>) -> Result<Vec<Param>, wit::Erro
             && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     let is_value = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '=' || !c.is_ascii() && !c.is_control())
+        !text.is_empty()
+            && text.chars().all(|c| c.is_ascii_graphic() && c != '=' || !c.is_ascii() && !c.is_control())
     };
     let check = |param: wit::Param| {
         let octets = param.keyword.len() + param.value.as_deref().map_or(0, str::len);
-        if octets <= MAX_PARAM_OCTETS && is_keyword(&param.keyword) && param.value.as_deref().is_none_or(is_value) {
+        if octets <= MAX_PARAM_OCTETS
+            && is_keyword(&param.keyword)
+            && param.value.as_deref().is_none_or(is_value)
+        {
             return Ok(Param { keyword: param.keyword.to_ascii_uppercase(), value: param.value });
         }
         Err(wit::Error::BadInput("not an ESMTP parameter".to_owned()))
@@ -105,7 +109,9 @@ mod tests {
         };
         assert_eq!(param("notify", Some("NEVER")).unwrap()[0].keyword, "NOTIFY");
         assert!(param("SMTPUTF8", None).is_ok());
-        for (keyword, value) in [("", None), ("A B", None), ("A", Some("")), ("A", Some("b c")), ("A", Some("\r\n"))] {
+        for (keyword, value) in
+            [("", None), ("A B", None), ("A", Some("")), ("A", Some("b c")), ("A", Some("\r\n"))]
+        {
             assert!(param(keyword, value).is_err(), "{keyword:?} {value:?}");
         }
     }

@@ -94,9 +94,13 @@ impl Live {
         self.store.set_epoch_deadline(1);
         let live = self;
         let (verdict,) = match *request {
-            Request::Connect => function!(live, connect, Stage::Connect).call_async(&mut live.store, ()).await?,
+            Request::Connect => {
+                function!(live, connect, Stage::Connect).call_async(&mut live.store, ()).await?
+            }
             Request::Data => function!(live, data, Stage::Data).call_async(&mut live.store, ()).await?,
-            Request::Message => function!(live, message, Stage::Message).call_async(&mut live.store, ()).await?,
+            Request::Message => {
+                function!(live, message, Stage::Message).call_async(&mut live.store, ()).await?
+            }
             Request::Ehlo { name } => {
                 let function = function!(live, ehlo, Stage::Ehlo);
                 function.call_async(&mut live.store, (name.to_owned(),)).await?
@@ -125,8 +129,7 @@ impl Live {
     pub(crate) async fn init(&mut self) -> wasmtime::Result<Result<(), String>> {
         let Some(index) = self.store.data().plugin.compiled.exports.init else { return Ok(Ok(())) };
         self.store.set_epoch_deadline(1);
-        let function =
-            self.instance.get_typed_func::<(), (Result<(), String>,)>(&mut self.store, &index)?;
+        let function = self.instance.get_typed_func::<(), (Result<(), String>,)>(&mut self.store, &index)?;
         Ok(function.call_async(&mut self.store, ()).await?.0)
     }
 

@@ -60,7 +60,7 @@ impl Default for Limits {
             wall_for_init: Duration::from_secs(30),
             memory_octets: 64 << 20,
             table_elements: 100_000,
-            instances: 1_000,
+            instances: 4_000,
             component_octets: 64 << 20,
             log_lines_per_hook: 100,
             log_line_octets: 4_096,

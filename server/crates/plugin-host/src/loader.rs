@@ -88,7 +88,8 @@ impl Loader {
         for name in &self.options.order {
             if !found.contains_key(name) && self.options_of(name).enabled {
                 tracing::warn!(plugin = %name, dir = %self.options.dir.display(), "the order names a plugin that has no file");
-                let missing = LoadError::Read(format!("there is no {name}.wasm in {}", self.options.dir.display()));
+                let missing =
+                    LoadError::Read(format!("there is no {name}.wasm in {}", self.options.dir.display()));
                 reports.push(LoadReport { name: name.clone(), file: None, outcome: Err(missing) });
             }
         }
@@ -176,7 +177,9 @@ impl Loader {
                 let inspection = &plugin.compiled.inspection;
                 let (hooks, hash) = (inspection.hooks.join(" "), &inspection.hash[..16]);
                 tracing::info!(plugin = name, generation, hash, hooks, "plugin loaded");
-                for hook in inspection.hooks.iter().filter(|hook| matches!(hook.as_str(), "route" | "outcome")) {
+                for hook in
+                    inspection.hooks.iter().filter(|hook| matches!(hook.as_str(), "route" | "outcome"))
+                {
                     tracing::warn!(plugin = name, hook, "this hook is not asked by this server");
                 }
             }

@@ -28,7 +28,9 @@ impl Plugin {
     pub(crate) fn failure_verdict(&self) -> Option<Verdict> {
         match self.options.on_failure {
             OnFailure::Proceed => None,
-            OnFailure::Quarantine => Some(Verdict::Quarantine(format!("the mail filter {} failed", self.name))),
+            OnFailure::Quarantine => {
+                Some(Verdict::Quarantine(format!("the mail filter {} failed", self.name)))
+            }
             OnFailure::Tempfail => {
                 let text = "temporary failure in a mail filter, please try again";
                 Some(Verdict::TempFail(Reply::new(451, (4, 3, 0), text)))

@@ -37,7 +37,9 @@ mod tests {
     #[test]
     fn dots_reach_into_tables_and_may_be_part_of_a_key() {
         let settings = serde_json::json!({"a": {"b": {"c": 1}, "b.d": 2}, "a.e": 3, "f": null});
-        for (key, value) in [("a.b.c", Some(1)), ("a.b.d", Some(2)), ("a.e", Some(3)), ("a.x", None), ("f", None)] {
+        for (key, value) in
+            [("a.b.c", Some(1)), ("a.b.d", Some(2)), ("a.e", Some(3)), ("a.x", None), ("f", None)]
+        {
             assert_eq!(find(&settings, key), value.map(Value::from).as_ref(), "{key}");
         }
         assert_eq!(find(&Value::Null, "a"), None);

@@ -22,7 +22,9 @@ impl Host for State {
         Ok(value.map(|value| Entry {
             value: value.value,
             version: value.version,
-            ttl_s: value.expires.map(|expires| u32::try_from(expires.since(now).as_secs()).unwrap_or(u32::MAX)),
+            ttl_s: value
+                .expires
+                .map(|expires| u32::try_from(expires.since(now).as_secs()).unwrap_or(u32::MAX)),
         }))
     }
 

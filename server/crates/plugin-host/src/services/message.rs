@@ -95,7 +95,10 @@ impl Host for State {
             return Ok(None);
         }
         if needle.len() > MAX_NEEDLE_OCTETS {
-            return Err(wasmtime::Error::msg(format!("a needle of {} octets is too long to be searched", needle.len())));
+            return Err(wasmtime::Error::msg(format!(
+                "a needle of {} octets is too long to be searched",
+                needle.len()
+            )));
         }
         let size = u64::from(self.body_size());
         let found = self.with_draft(size, move |draft| Ok(draft.find_body(&needle, start.into())?)).await;

@@ -19,7 +19,8 @@ async fn edits_are_kept_in_order_when_the_hooks_end_well() {
 #[tokio::test]
 async fn edits_of_a_plugin_that_does_not_let_the_message_pass_are_thrown_away() {
     for verdict in [REJECT, DISCARD, QUARANTINE, "(unreachable)"] {
-        let bed = Bed::with(&[("a", &adds_header("one", PROCEED)), ("b", &adds_header("two", verdict))]).await;
+        let bed =
+            Bed::with(&[("a", &adds_header("one", PROCEED)), ("b", &adds_header("two", verdict))]).await;
         let answer = bed.session().message(MESSAGE).await;
         assert_eq!(answer.by.as_deref(), Some("b"));
         assert!(text(&answer).contains("X-Seen: one\r\n") && !text(&answer).contains("two"), "{verdict}");
@@ -173,8 +174,10 @@ async fn the_body_is_read_searched_digested_and_taken_apart() {
     let digest = checks(
         ("digest-body", "(param i32 i32 i32)"),
         "(call $digest-body (i32.const 1024) (i32.const 6) (i32.const 2048))",
-        &format!("(i32.and (i32.eqz (i32.load8_u (i32.const 2048))) (i32.eq (i32.load {at}) (i32.const DIGEST)))")
-            .replace("DIGEST", &sha256_word(b"body\r\n").to_string()),
+        &format!(
+            "(i32.and (i32.eqz (i32.load8_u (i32.const 2048))) (i32.eq (i32.load {at}) (i32.const DIGEST)))"
+        )
+        .replace("DIGEST", &sha256_word(b"body\r\n").to_string()),
     );
     let read = checks(
         ("read-body", "(param i32 i32 i32)"),

@@ -31,8 +31,11 @@ async fn each_failure_has_its_reason() {
     assert!(failure(&fixed(&[("connect", "(unreachable)")])).await.contains("unreachable"));
     let recursion = Guest::new().with("(func $f (call $f))").hook("connect", "(call $f) (i32.const 0)");
     assert!(failure(&recursion.build()).await.contains("call stack exhausted"));
-    let bomb = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)";
-    assert!(failure(&fixed(&[("connect", bomb)])).await.starts_with("out of memory, more than 67108864 octets"));
+    let bomb =
+        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)";
+    assert!(
+        failure(&fixed(&[("connect", bomb)])).await.starts_with("out of memory, more than 67108864 octets")
+    );
     let outside = fixed(&[("connect", "(i32.const 65535)")]);
     assert!(failure(&outside).await.starts_with("trap: "));
 }

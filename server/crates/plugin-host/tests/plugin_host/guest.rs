@@ -75,9 +75,8 @@ impl Guest {
             other => (format!("on-{other}"), "(result i32)"),
         };
         self.world.push_str(&format!("export waxwing:mail/{interface}@0.1.0;\n"));
-        self.body.push_str(&format!(
-            "(func (export \"waxwing:mail/{interface}@0.1.0#{hook}\") {ty} {code})\n"
-        ));
+        self.body
+            .push_str(&format!("(func (export \"waxwing:mail/{interface}@0.1.0#{hook}\") {ty} {code})\n"));
         self
     }
 

@@ -100,7 +100,8 @@ async fn compiled_plugins_are_kept_and_damaged_ones_compiled_again() {
     let bed = Bed::with(&[("x", &fixed(&[("data", ACCEPT)]))]).await;
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&bed.options.cache_dir).unwrap());
     assert_eq!(mode & 0o777, 0o700);
-    let files: Vec<_> = std::fs::read_dir(&bed.options.cache_dir).unwrap().map(|file| file.unwrap().path()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(&bed.options.cache_dir).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1);
     let whole = std::fs::read(&files[0]).unwrap();
     // Machine code that somebody changed must not run.
@@ -122,7 +123,9 @@ async fn settings_that_init_refuses_leave_the_old_ones_in_place() {
     // Refuses when there is a setting `bad`.
     let picky = Guest::new()
         .import("config", "get", "(param i32 i32 i32)")
-        .with(r#"(data (i32.const 1024) "bad") (data (i32.const 1032) "\01\00\00\00\00\04\00\00\03\00\00\00")"#)
+        .with(
+            r#"(data (i32.const 1024) "bad") (data (i32.const 1032) "\01\00\00\00\00\04\00\00\03\00\00\00")"#,
+        )
         .hook(
             "init",
             "(call $get (i32.const 1024) (i32.const 3) (i32.const 2048))

@@ -26,7 +26,14 @@ impl KeyValue for Numbers {
     fn delete(&self, _: &str, _: &str, _: Timestamp) -> Result<bool, KvError> {
         Ok(false)
     }
-    fn increment(&self, space: &str, key: &str, by: i64, _: Option<Duration>, _: Timestamp) -> Result<i64, KvError> {
+    fn increment(
+        &self,
+        space: &str,
+        key: &str,
+        by: i64,
+        _: Option<Duration>,
+        _: Timestamp,
+    ) -> Result<i64, KvError> {
         let mut numbers = self.0.lock();
         let number = numbers.entry((space.to_owned(), key.to_owned())).or_default();
         *number += by;
@@ -130,7 +137,11 @@ async fn settings_reach_the_plugin_and_change_with_the_configuration() {
         assert_eq!(bed.session().ask(Request::Connect).await.verdict, verdict);
     }
     assert_eq!(bed.plugin("setting").unwrap().generation, 4);
-    assert_eq!(old_session.ask(Request::Connect).await.verdict, Verdict::Proceed, "it keeps what it began with");
+    assert_eq!(
+        old_session.ask(Request::Connect).await.verdict,
+        Verdict::Proceed,
+        "it keeps what it began with"
+    );
 }
 
 #[tokio::test]
@@ -138,7 +149,10 @@ async fn notes_are_shared_by_the_plugins_of_a_session_only() {
     let writes = Guest::new()
         .import("session", "set-note", "(param i32 i32 i32 i32)")
         .with(r#"(data (i32.const 1024) "key")"#)
-        .hook("data", "(call $set-note (i32.const 1024) (i32.const 3) (i32.const 1024) (i32.const 2)) (i32.const 0)");
+        .hook(
+            "data",
+            "(call $set-note (i32.const 1024) (i32.const 3) (i32.const 1024) (i32.const 2)) (i32.const 0)",
+        );
     let reads = Guest::new()
         .import("session", "note", "(param i32 i32 i32)")
         .with(r#"(data (i32.const 1024) "key")"#)
@@ -177,10 +191,12 @@ async fn one_file_can_be_tried_without_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("any name.wasm");
     std::fs::write(&file, counter()).unwrap();
-    let options = PluginOptions { grants: Grants { kv: true, ..Grants::default() }, ..PluginOptions::default() };
+    let options =
+        PluginOptions { grants: Grants { kv: true, ..Grants::default() }, ..PluginOptions::default() };
     let numbers: Arc<dyn KeyValue> = Arc::new(Numbers::default());
     let services = Services { kv: Some(numbers), ..Services::default() };
-    let host = PluginHost::of_file(&file, "tried", options, Default::default(), services).await.unwrap().unwrap();
+    let host =
+        PluginHost::of_file(&file, "tried", options, Default::default(), services).await.unwrap().unwrap();
     let mut session = hooks::Hooks::begin(&host);
     let answer = session.ask(Request::Connect, &crate::stage::facts(), None).await;
     assert_eq!(answer.verdict, Verdict::Proceed);
@@ -210,7 +226,11 @@ async fn lines_over_the_limit_are_not_logged_and_harm_nobody() {
     let text = String::from_utf8(lines.lock().clone()).unwrap();
     assert_eq!(text.matches("again").count(), 100, "{text}");
     assert!(text.contains("lost=4900"), "{text}");
-    assert_eq!(text.matches("plugin=\"chatty\" hook=\"connect\" session=0000000000007").count(), 100, "{text}");
+    assert_eq!(
+        text.matches("plugin=\"chatty\" hook=\"connect\" session=0000000000007").count(),
+        100,
+        "{text}"
+    );
 }
 
 struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -21,7 +21,9 @@ async fn a_verdict_comes_back_with_its_plugins_name() {
 async fn every_hook_is_asked_with_its_arguments() {
     // Each proceeds only when the length of its first text is what the test hands in.
     let first_is = |len: u32, local: u32| {
-        format!("(if (result i32) (i32.eq (local.get {local}) (i32.const {len})) (then (i32.const 32)) (else (unreachable)))")
+        format!(
+            "(if (result i32) (i32.eq (local.get {local}) (i32.const {len})) (then (i32.const 32)) (else (unreachable)))"
+        )
     };
     let guest = Guest::new()
         .hook("connect", ACCEPT)
@@ -84,7 +86,8 @@ async fn the_first_that_does_not_proceed_ends_the_stage() {
     let answer = session.ask(Request::Data).await;
     assert_eq!((answer.verdict, answer.by.as_deref()), (Verdict::Quarantine("junk".to_owned()), Some("c")));
     assert_eq!(session.ask(Request::Connect).await.by, None);
-    let order: Vec<_> = bed.host.status().plugins.into_iter().map(|plugin| (plugin.name, plugin.calls)).collect();
+    let order: Vec<_> =
+        bed.host.status().plugins.into_iter().map(|plugin| (plugin.name, plugin.calls)).collect();
     assert_eq!(order, [("c".to_owned(), 2), ("a".to_owned(), 1), ("b".to_owned(), 1)]);
 }
 

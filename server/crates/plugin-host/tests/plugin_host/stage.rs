@@ -31,8 +31,11 @@ impl Bed {
     /// A host without plugins.
     pub(crate) fn open(change: impl FnOnce(&mut Options), services: Services) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut options =
-            Options { dir: dir.path().join("plugins"), cache_dir: dir.path().join("compiled"), ..Options::default() };
+        let mut options = Options {
+            dir: dir.path().join("plugins"),
+            cache_dir: dir.path().join("compiled"),
+            ..Options::default()
+        };
         options.limits.instances = 50;
         options.limits.cpu_per_hook = Duration::from_millis(100);
         std::fs::create_dir(&options.dir).unwrap();
