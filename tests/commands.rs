@@ -94,7 +94,7 @@ fn plugin_list_tells_what_is_loaded_and_what_was_refused() {
     let plugins = listed["plugins"].as_array().expect("plugins");
     let names: Vec<_> = plugins.iter().map(|plugin| plugin["name"].as_str().expect("a name")).collect();
     assert_eq!(names, ["nosy", "greylist"]);
-    assert_eq!(plugins[1]["hooks"].to_string(), "[\"rcpt\"]");
+    assert!(plugins[1]["hooks"].to_string().contains("\"rcpt\""), "{}", plugins[1]);
     assert_eq!(plugins[1]["grants"]["kv"], true);
     assert_eq!(listed["refused"][0]["name"], "broken");
 }
@@ -132,5 +132,5 @@ fn plugin_test_shows_verdicts_and_the_edited_message() {
     let text = ok(test("tag-headers"));
     assert!(text.contains("proceed") && text.contains("X-Waxwing: ") && text.contains("hello"), "{text}");
     let text = ok(test("greylist"));
-    assert!(text.contains("rcpt") && text.contains("450"), "{text}");
+    assert!(text.contains("rcpt") && text.contains("451"), "{text}");
 }

@@ -43,7 +43,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// The server; dropping it closes its port.
+/// The server; dropping it closes its port and its connections.
 pub(crate) struct NextHop {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -107,6 +107,9 @@ impl Drop for NextHop {
         self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the next hop ends");
+        }
+        while self.open() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

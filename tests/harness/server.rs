@@ -7,6 +7,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use super::{Setup, Smtp, wait_for};
 
@@ -14,6 +15,8 @@ use super::{Setup, Smtp, wait_for};
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// The folder stays as long as the server.
+    _home: Arc<TempDir>,
     log: Arc<Mutex<String>>,
     listeners: HashMap<String, SocketAddr>,
 }
@@ -29,7 +32,7 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().expect("standard output"), &log);
         collect(child.stderr.take().expect("standard error"), &log);
-        let mut server = Self { child, log, listeners: HashMap::new() };
+        let mut server = Self { child, _home: setup.home(), log, listeners: HashMap::new() };
         server.listeners = wait_for("the server to listen", || {
             if let Some(status) = server.child.try_wait().expect("its state") {
                 panic!("the server ended at once, {status}:\n{}", server.log());

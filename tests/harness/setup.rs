@@ -5,15 +5,16 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::{Maildir, Output, Server, run};
 
-/// The folder and the configuration; it outlives the servers that are started in it.
+/// The folder and the configuration. The folder goes with the last setup or server that uses it.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    home: TempDir,
+    home: Arc<TempDir>,
     top: Vec<String>,
     tables: BTreeMap<String, Vec<String>>,
     blocks: Vec<String>,
@@ -36,7 +37,7 @@ impl Setup {
         for folder in ["plugins", "mail"] {
             std::fs::create_dir(home.path().join(folder)).expect("a folder");
         }
-        Self { home, top: Vec::new(), tables: BTreeMap::new(), blocks: Vec::new() }
+        Self { home: Arc::new(home), top: Vec::new(), tables: BTreeMap::new(), blocks: Vec::new() }
             .top("hostname = \"mx.example.org\"")
             .top("data-dir = \"data\"")
             .set("[listener]", "name = \"mx\"")
@@ -118,6 +119,10 @@ impl Setup {
     /// Where a plugin's file lies.
     pub(crate) fn plugin_file(&self, name: &str) -> PathBuf {
         self.path(&format!("plugins/{name}.wasm"))
+    }
+
+    pub(super) fn home(&self) -> Arc<TempDir> {
+        Arc::clone(&self.home)
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
