@@ -1,7 +1,7 @@
 //! The interfaces of `wit/since-0.1` as traits and values of this crate.
 //!
-//! Only the imports are generated: a component exports any subset of the hooks, so these are looked up one by one
-//! (`component`). What may fail beyond its WIT type traps, and the failure policy answers.
+//! Only the imports are generated: a component exports any subset of the hooks, so these are looked up one by
+//! one (`component`). What may fail beyond its WIT type traps, and the failure policy answers.
 
 wasmtime::component::bindgen!({
     path: "../../../wit/since-0.1",

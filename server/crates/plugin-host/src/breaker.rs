@@ -1,7 +1,7 @@
 //! A circuit breaker: a plugin that keeps failing is not asked for a while, and then tried again.
 //!
-//! Closed: every hook asks. Five failures within a minute open it: the failure policy answers without asking. When the
-//! pause is over one hook may try; if it succeeds the breaker closes, otherwise the pause doubles.
+//! Closed: every hook asks. Five failures within a minute open it: the failure policy answers without asking.
+//! When the pause is over one hook may try; if it succeeds the breaker closes, otherwise the pause doubles.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

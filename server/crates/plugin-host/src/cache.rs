@@ -1,8 +1,8 @@
 //! Compiled plugins on disk, so that a restart does not compile them again.
 //!
-//! A file holds the SHA-256 of the compiled bytes, then these bytes. Its name has the hash of the component and one of the
-//! engine's version and settings, so that another server finds nothing that it could not use. The directory belongs to
-//! the server alone (mode 0700): machine code in it is run as it stands.
+//! A file holds the SHA-256 of the compiled bytes, then these bytes. Its name has the hash of the component
+//! and one of the engine's version and settings, so that another server finds nothing that it could not use.
+//! The directory belongs to the server alone (mode 0700): machine code in it is run as it stands.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -95,8 +95,8 @@ impl Cache {
 
 #[expect(unsafe_code, reason = "machine code that was compiled before can only be trusted, not checked")]
 fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `Component::serialize` gave: their hash was just compared with the one written beside
-    // them, in a directory that only this server's user can write to (`Cache::open`). wasmtime itself refuses what
-    // another version or another configuration compiled.
+    // SAFETY: the bytes are what `Component::serialize` gave: their hash was just compared with the one
+    // written beside them, in a directory that only this server's user can write to (`Cache::open`). wasmtime
+    // itself refuses what another version or another configuration compiled.
     unsafe { Component::deserialize(engine, compiled) }
 }

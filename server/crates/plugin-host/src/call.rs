@@ -1,6 +1,7 @@
 //! One call of a guest within its budgets: CPU time by the ticker, wall time by a timer.
 //!
-//! The timer is armed when the call first has to wait: most hooks are over at their first poll and never touch it.
+//! The timer is armed when the call first has to wait: most hooks are over at their first poll and never
+//! touch it.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -28,7 +28,8 @@ pub(crate) fn params_out(params: &[Param]) -> Vec<wit::Param> {
     params.iter().map(out).collect()
 }
 
-/// RFC 5321 section 4.1.2: `esmtp-keyword` and `esmtp-value`, the latter with RFC 6531's characters beyond ASCII.
+/// RFC 5321 section 4.1.2: `esmtp-keyword` and `esmtp-value`, the latter with RFC 6531's characters beyond
+/// ASCII.
 pub(crate) fn params_in(params: Vec<wit::Param>) -> Result<Vec<Param>, wit::Error> {
     let is_keyword = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphanumeric())

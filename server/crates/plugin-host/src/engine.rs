@@ -1,7 +1,8 @@
 //! The engine that all plugins run on, and the linker that gives them their imports.
 //!
-//! Pooled slots and copy-on-write images make an instance cost microseconds. The sizes are those of the largest guests
-//! that are known: Python and JavaScript bring interpreters with tables of tens of thousands of functions.
+//! Pooled slots and copy-on-write images make an instance cost microseconds. The sizes are those of the
+//! largest guests that are known: Python and JavaScript bring interpreters with tables of tens of thousands
+//! of functions.
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};

@@ -85,8 +85,8 @@ pub struct PluginHost {
 }
 
 impl PluginHost {
-    /// Starts a host without plugins; [`Self::load_all`] loads them. Needs a tokio runtime with a timer, which the plugins'
-    /// init runs on.
+    /// Starts a host without plugins; [`Self::load_all`] loads them. Needs a tokio runtime with a timer,
+    /// which the plugins' init runs on.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -97,7 +97,8 @@ impl PluginHost {
         Ok(Self { shared, loader })
     }
 
-    /// A host with one plugin from one file, for `plugin test`; no directory, no watcher, and no cache of what was compiled.
+    /// A host with one plugin from one file, for `plugin test`; no directory, no watcher, and no cache of
+    /// what was compiled.
     ///
     /// # Errors
     /// [`OpenError`]; the inner result says why the file is no plugin.
@@ -115,8 +116,8 @@ impl PluginHost {
         Ok(loading.await.unwrap_or_else(|error| Err(LoadError::InitFailed(error.to_string()))).map(|()| host))
     }
 
-    /// Looks at every file of the directory and loads what is new or changed, without waiting for quiet. Says how each file
-    /// fared, and which plugins of `order` have no file.
+    /// Looks at every file of the directory and loads what is new or changed, without waiting for quiet. Says
+    /// how each file fared, and which plugins of `order` have no file.
     ///
     /// Dropping the future does not stop the loading.
     pub async fn load_all(&self) -> Vec<LoadReport> {
@@ -124,8 +125,8 @@ impl PluginHost {
         tokio::task::spawn_blocking(move || loader.lock().load_all()).await.unwrap_or_default()
     }
 
-    /// Takes over other options: order, grants, settings and limits for the sessions that begin from now on, then what
-    /// [`Self::load_all`] does. A plugin whose init refuses its new settings keeps its old ones.
+    /// Takes over other options: order, grants, settings and limits for the sessions that begin from now on,
+    /// then what [`Self::load_all`] does. A plugin whose init refuses its new settings keeps its old ones.
     ///
     /// The number of instances and the size of tables stay as the host was opened with.
     pub async fn replace_options(&self, options: Options) -> Vec<LoadReport> {
@@ -161,8 +162,8 @@ impl PluginHost {
         self.shared.metrics.snapshot()
     }
 
-    /// Reads a component's hooks and imports without compiling it. Says of any component what it is, also of one that
-    /// would not be loaded.
+    /// Reads a component's hooks and imports without compiling it. Says of any component what it is, also of
+    /// one that would not be loaded.
     ///
     /// # Errors
     /// [`LoadError`] when the file is no component.

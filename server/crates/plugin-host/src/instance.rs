@@ -40,7 +40,8 @@ struct Functions {
     disconnect: Option<Report>,
 }
 
-/// A live instance. The store goes before the permit, so that its slot is free when the next one may be taken.
+/// A live instance. The store goes before the permit, so that its slot is free when the next one may be
+/// taken.
 pub(crate) struct Live {
     pub(crate) store: Store<State>,
     instance: Instance,
@@ -159,7 +160,7 @@ impl Live {
     {
         let index = self.store.data().plugin.compiled.exports.hook(stage).copied();
         let index = index.ok_or_else(|| wasmtime::Error::msg(format!("no hook at {stage}")))?;
-        self.instance.get_typed_func(&mut self.store, &index)
+        self.instance.get_typed_func(&mut self.store, index)
     }
 }
 

@@ -1,19 +1,22 @@
 //! Runs the plugins: WebAssembly components that answer the hooks of a mail session.
 //!
-//! A [`PluginHost`] watches a directory. Each `NAME.wasm` in it is the plugin NAME; what the component exports is what
-//! it is asked. Every load makes a new *generation*; a session keeps the generations that it began with. A session gives
-//! each plugin an instance of its own, made when it is first needed, so that mail of one session cannot leak into another.
+//! A [`PluginHost`] watches a directory. Each `NAME.wasm` in it is the plugin NAME; what the component
+//! exports is what it is asked. Every load makes a new *generation*; a session keeps the generations that it
+//! began with. A session gives each plugin an instance of its own, made when it is first needed, so that mail
+//! of one session cannot leak into another.
 //!
-//! What a plugin edits is staged: its edits are kept when it says proceed or accept, and thrown away when it refuses,
-//! traps or overruns. A plugin that fails never skips its hook: its failure policy answers ([`OnFailure`]), and a circuit
-//! breaker stops asking one that keeps failing.
+//! What a plugin edits is staged: its edits are kept when it says proceed or accept, and thrown away when it
+//! refuses, traps or overruns. A plugin that fails never skips its hook: its failure policy answers
+//! ([`OnFailure`]), and a circuit breaker stops asking one that keeps failing.
 //!
-//! A guest reaches nothing but the interfaces of `waxwing:mail` and a WASI 0.2 without files, network or environment; a
-//! component that imports anything else is refused when it is loaded.
+//! A guest reaches nothing but the interfaces of `waxwing:mail` and a WASI 0.2 without files, network or
+//! environment; a component that imports anything else is refused when it is loaded.
 //!
 //! Limits: [`Limits`], each with its unit and default.
-//! Errors: [`LoadError`] for a file that cannot be a plugin; [`OpenError`] for a host that cannot start. Hooks never fail.
-//! Cancel safety: a dropped question abandons the instances that were answering it (see `hooks::SessionHooks::ask`).
+//! Errors: [`LoadError`] for a file that cannot be a plugin; [`OpenError`] for a host that cannot start.
+//! Hooks never fail.
+//! Cancel safety: a dropped question abandons the instances that were answering it (see
+//! `hooks::SessionHooks::ask`).
 //! Known gaps: on-route and on-outcome are recognised but not asked yet; outgoing HTTP is not offered.
 
 mod bindings;

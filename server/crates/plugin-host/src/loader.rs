@@ -1,7 +1,7 @@
 //! Loads plugins from files and swaps the set that new sessions begin with.
 //!
-//! One file is loaded at a time, on a thread that may block. A file that cannot be a plugin is refused with its reason and
-//! the generation before it keeps running; a file that is gone is unloaded.
+//! One file is loaded at a time, on a thread that may block. A file that cannot be a plugin is refused with
+//! its reason and the generation before it keeps running; a file that is gone is unloaded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The names that a component imports and exports, read from its file without compiling it.
 //!
-//! Follows the component model's binary format (Binary.md: preamble, sections 10 and 11 of the outermost component); the
-//! sections between are skipped, and whether they are valid is for the compiler to say.
+//! Follows the component model's binary format (Binary.md: preamble, sections 10 and 11 of the outermost
+//! component); the sections between are skipped, and whether they are valid is for the compiler to say.
 
 use crate::LoadError;
 
@@ -72,8 +72,8 @@ impl<'a> Reader<'a> {
         };
         let len = self.number()?;
         let name = std::str::from_utf8(self.take(len)?).ok()?.to_owned();
-        // Files from before version suffixes have a 1 here without one; what follows tells: a sort is below 6, and so is no
-        // suffix's first character.
+        // Files from before version suffixes have a 1 here without one; what follows tells: a sort is below
+        // 6, and so is no suffix's first character.
         if has_version_suffix && self.0.first().is_some_and(|byte| *byte > 5) {
             let len = self.number()?;
             self.take(len)?;

@@ -1,6 +1,7 @@
 //! The edits of a transaction, staged one plugin after the other.
 //!
-//! Each plugin works on a clone of what the earlier ones left; the clone takes their place when its hook ends well.
+//! Each plugin works on a clone of what the earlier ones left; the clone takes their place when its hook ends
+//! well.
 
 use std::io;
 use std::sync::Arc;

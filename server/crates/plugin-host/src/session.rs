@@ -98,7 +98,8 @@ impl PluginSession {
         answer
     }
 
-    /// One plugin's verdict, or its failure policy's; what it edited is in `overlay` when its hook ended well.
+    /// One plugin's verdict, or its failure policy's; what it edited is in `overlay` when its hook ended
+    /// well.
     async fn ask_one(
         &mut self,
         nth: usize,

@@ -1,4 +1,5 @@
-//! What a store holds for its guest: the session and transaction of the running hook, the staged edits, what was used up.
+//! What a store holds for its guest: the session and transaction of the running hook, the staged edits, what
+//! was used up.
 
 use std::collections::HashMap;
 use std::sync::Arc;

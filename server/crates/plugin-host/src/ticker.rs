@@ -1,7 +1,7 @@
 //! Counts time for guests that compute: a thread of its own moves the engine's epoch on.
 //!
-//! A timer of the async runtime would not do: a guest that spins may hold the very thread that drives the timers. The
-//! thread sleeps for good while no guest runs, so that an idle server wakes up for nothing.
+//! A timer of the async runtime would not do: a guest that spins may hold the very thread that drives the
+//! timers. The thread sleeps for good while no guest runs, so that an idle server wakes up for nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// The length of a tick: how finely CPU time is measured, and how long a guest computes before others get their turn.
+/// The length of a tick: how finely CPU time is measured, and how long a guest computes before others get
+/// their turn.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Ticks without any guest after which the thread sleeps.
 const IDLE_TICKS: u32 = 200;
@@ -81,7 +82,8 @@ fn tick(engine: &Engine, shared: &Shared) {
         }
         if idle > IDLE_TICKS {
             shared.asleep.store(true, Ordering::SeqCst);
-            // Whoever begins to run from here on sees `asleep` and wakes the thread; whoever began before is seen here.
+            // Whoever begins to run from here on sees `asleep` and wakes the thread; whoever began before is
+            // seen here.
             if shared.running.load(Ordering::SeqCst) == 0 && !shared.stop.load(Ordering::SeqCst) {
                 std::thread::park();
             }
@@ -95,8 +97,8 @@ fn tick(engine: &Engine, shared: &Shared) {
     }
 }
 
-/// The CPU time of one call. Counted in ticks while the call's future is being polled: what passes while it waits, for
-/// a service or for its turn, is not the guest's.
+/// The CPU time of one call. Counted in ticks while the call's future is being polled: what passes while it
+/// waits, for a service or for its turn, is not the guest's.
 #[derive(Debug)]
 pub(crate) struct CpuMeter {
     ticker: Arc<Ticker>,

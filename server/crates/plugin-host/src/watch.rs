@@ -1,7 +1,8 @@
 //! Watches the plugins' directory and loads what changes in it, once it is quiet.
 //!
-//! A file is loaded when it was renamed into place, or when its size and time have not changed for a moment. The kernel's
-//! events only say when to look: they can be lost, so that the directory is looked at from time to time anyway.
+//! A file is loaded when it was renamed into place, or when its size and time have not changed for a moment.
+//! The kernel's events only say when to look: they can be lost, so that the directory is looked at from time
+//! to time anyway.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! `config`: the plugin's settings. A key with dots reaches into tables; texts come as they are, everything else as JSON.
+//! `config`: the plugin's settings. A key with dots reaches into tables; texts come as they are, everything
+//! else as JSON.
 
 use serde_json::Value;
 

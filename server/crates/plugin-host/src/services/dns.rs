@@ -33,7 +33,8 @@ impl Host for State {
         resolver.ptr(address).await.map_err(failure)
     }
 
-    /// The zones that list the address, with the addresses that say so. One that fails is as one that does not list it.
+    /// The zones that list the address, with the addresses that say so. One that fails is as one that does
+    /// not list it.
     async fn dnsbl(&mut self, ip: String, zones: Vec<String>) -> Vec<(String, Vec<String>)> {
         let questions = u32::try_from(zones.len()).unwrap_or(u32::MAX);
         let (Ok(address), Ok(resolver)) = (ip.parse::<IpAddr>(), self.resolver(questions)) else {

@@ -1,5 +1,5 @@
-//! `kv`: the plugin's own space in the server's store, for plugins that were granted it. The store may wait for its disk, so
-//! that every call runs on a thread that may block.
+//! `kv`: the plugin's own space in the server's store, for plugins that were granted it. The store may wait
+//! for its disk, so that every call runs on a thread that may block.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `metrics`: what plugins count and observe. What is over a limit, or has no valid name, is left out and logged once a hook.
+//! `metrics`: what plugins count and observe. What is over a limit, or has no valid name, is left out and
+//! logged once a hook.
 
 use crate::bindings::waxwing::mail::metrics::Host;
 use crate::state::State;

@@ -1,7 +1,7 @@
 //! `transaction`, its message: header fields and body, with this hook's edits.
 //!
-//! Short reads of a message in memory are done at once; what may wait for a disk, or takes long, runs on a thread that may
-//! block. A message that cannot be read traps where the interface has no error for it.
+//! Short reads of a message in memory are done at once; what may wait for a disk, or takes long, runs on a
+//! thread that may block. A message that cannot be read traps where the interface has no error for it.
 
 use message::{BodyError, Draft, HeaderError, PartError};
 use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
-//! A WASI 0.2 without files, network, environment and arguments: what languages' runtimes need to start. Clocks and
-//! random numbers are real; what is written to standard output and error becomes lines of the log.
+//! A WASI 0.2 without files, network, environment and arguments: what languages' runtimes need to start.
+//! Clocks and random numbers are real; what is written to standard output and error becomes lines of the log.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! Guests that compute for ever, trap, recurse, eat memory or wait too long: each costs its own hook and nothing else.
+//! Guests that compute for ever, trap, recurse, eat memory or wait too long: each costs its own hook and
+//! nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;

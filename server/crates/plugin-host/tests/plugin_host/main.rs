@@ -1,4 +1,6 @@
-//! The host with real components, assembled from text: what they are asked, what their edits become, what stops them.
+//! The host with real components, assembled from text: what they are asked, what their edits become, what
+//! stops them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod bench;
 mod edits;
