@@ -73,6 +73,13 @@ fn an_idle_server_stops_at_once() {
 }
 
 #[test]
+fn an_interrupt_stops_as_well() {
+    let mut server = Setup::new().start();
+    server.interrupt();
+    assert!(server.ends().success(), "{}", server.log());
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
     let setup = Setup::new();
     let server = setup.start();

@@ -13,6 +13,7 @@ mod commands;
 mod config_faults;
 mod conformance;
 mod crash;
+mod damage;
 mod delivery_reports;
 mod hostile_plugins;
 mod hot_load;

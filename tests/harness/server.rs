@@ -96,6 +96,11 @@ impl Server {
         self.signal(Signal::TERM);
     }
 
+    /// SIGINT, without waiting.
+    pub(crate) fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Waits until it has ended.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> ExitStatus {
