@@ -119,7 +119,7 @@ pub(crate) enum Plugin {
         json: bool,
     },
     /// Run a plugin on a message, with the real limits and services of its own, and show what it says
-    Test(PluginTest),
+    Test(Box<PluginTest>),
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,9 @@
 //! The order: queue, resolver, plugins, delivery, listeners, control socket; only then is anything accepted. Stopping goes the
 //! other way round within 30 s, and what was not finished is in the queue.
 
+use std::fs::DirBuilder;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +34,10 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     raise_open_files();
     // Mail is nobody else's to read: what this process makes has no bits for group and others.
     umask(Mode::RWXG | Mode::RWXO);
-    let store = DiskStore::open(config.store.clone())
-        .with_context(|| format!("cannot open the data directory {}", config.data_dir.display()))?;
+    let named = || format!("cannot open the data directory {}", config.data_dir.display());
+    // Mail is nobody else's to read. A directory that is there keeps the mode that it was given.
+    DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(named)?;
+    let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run(config, Arc::clone(&store)));

@@ -277,10 +277,9 @@ impl Outcome {
         let mut text = format!("hooks: {}\n", self.hooks.join(" "));
         for step in &self.steps {
             write!(text, "{:10} {:11}", step.hook, step.verdict)?;
-            for part in [step.text.as_deref(), Some(step.about.as_str()).filter(|about| !about.is_empty())] {
-                if let Some(part) = part {
-                    write!(text, " {} ", printable(part))?;
-                }
+            let about = Some(step.about.as_str()).filter(|about| !about.is_empty());
+            for part in [step.text.as_deref(), about].into_iter().flatten() {
+                write!(text, " {} ", printable(part))?;
             }
             writeln!(text, " {} us", step.took_us)?;
             if let Some(failure) = &step.failure {

@@ -64,6 +64,7 @@ fn name(table: &Table<'_>, names: &mut HashSet<Domain>) -> Option<Domain> {
     let name = item.parse(Domain::parse)?;
     if !names.insert(name.clone()) {
         item.fault(format!("the domain {name} is there twice"));
+        return None;
     }
     Some(name)
 }

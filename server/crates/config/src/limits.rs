@@ -45,8 +45,8 @@ pub(crate) fn sessions(table: &Table<'_>) -> inbound::Limits {
 /// When delivery is tried again.
 pub(crate) fn retry(table: &Table<'_>) -> RetrySchedule {
     let mut schedule = RetrySchedule::default();
-    table.set_duration("expire", &mut schedule.expire, Duration::from_secs(1)..=100 * DAY);
-    let bounds = Duration::from_millis(100)..=100 * DAY;
+    table.set_duration("expire", &mut schedule.expire, Duration::from_secs(1)..=30 * DAY);
+    let bounds = Duration::from_millis(100)..=30 * DAY;
     if let Some(pauses) = table.list("retry", |text| reader::duration(text, &bounds)) {
         let pauses = pauses.into_iter().map(|(_, pause)| pause).collect();
         schedule = RetrySchedule::new(pauses, schedule.expire).unwrap_or(schedule);

@@ -325,7 +325,8 @@ fn quoted(words: &[&str]) -> String {
 fn did_you_mean(word: &str, known: &[&str]) -> String {
     let near = |candidate: &&str| strsim::jaro_winkler(word, candidate);
     let best = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)));
-    match best.filter(|best| near(best) > 0.75) {
+    // Short words are near when one letter differs.
+    match best.filter(|best| near(best) > 0.75 || strsim::levenshtein(word, best) == 1) {
         Some(best) => format!("; did you mean \"{best}\"?"),
         None => String::new(),
     }

@@ -59,7 +59,7 @@ settings = "text"
 [limits]
 message-size = "3 B"
 header-size = "9 furlongs"
-recipients = 99
+recipients = 0
 command-timeout = "1ms"
 data-timeout = "soon"
 [queue]
