@@ -1,6 +1,6 @@
 //! The commands that look into a running server, and those that need none.
 
-use crate::harness::{NextHop, Output, Server, Setup, component, message, run};
+use crate::harness::{NextHop, Output, Server, Setup, component, message, run, wait_until};
 
 fn ok(output: Output) -> String {
     assert_eq!(output.code, 0, "{}{}", output.out, output.err);
@@ -133,4 +133,55 @@ fn plugin_test_shows_verdicts_and_the_edited_message() {
     assert!(text.contains("proceed") && text.contains("X-Waxwing: ") && text.contains("hello"), "{text}");
     let text = ok(test("greylist"));
     assert!(text.contains("rcpt") && text.contains("451"), "{text}");
+}
+
+#[test]
+fn the_postmaster_holds_releases_retries_and_removes() {
+    let (setup, server, held, waiting) = with_a_queue();
+    let state = |id: &str| {
+        let listed = setup.json(&["queue", "list"]);
+        let found = listed.as_array().expect("entries").iter().find(|entry| entry["id"] == id).cloned();
+        found.map(|entry| entry["state"].as_str().expect("a state").to_owned())
+    };
+    ok(setup.command(&["queue", "release", &held]));
+    setup.mailbox("bob").with("Subject: queued");
+    wait_until("the released one to be gone", || state(&held).is_none());
+
+    let attempts = || server.logged(&[&waiting, "deferred"]).len();
+    assert_eq!(attempts(), 1);
+    for (nth, arguments) in [
+        &["queue", "retry", &waiting][..],
+        &["queue", "retry", "--all"],
+        &["queue", "retry", "--domain", "elsewhere.example"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ok(setup.command(arguments));
+        wait_until("another attempt", || attempts() == nth + 2);
+    }
+
+    ok(setup.command(&["queue", "hold", &waiting]));
+    wait_until("it to be held", || state(&waiting).as_deref() == Some("held"));
+    ok(setup.command(&["queue", "remove", &waiting]));
+    wait_until("it to be gone", || state(&waiting).is_none());
+    assert_eq!(setup.command(&["queue", "show", &waiting]).code, 1);
+    // Nobody is told of what the postmaster takes out.
+    server.stops();
+    setup.mailbox("alice").wait(0);
+}
+
+#[test]
+fn reload_says_how_it_went() {
+    let mut setup = Setup::new();
+    let _server = setup.start();
+    ok(setup.command(&["reload"]));
+    setup.change("limits", "sesions = 5");
+    setup.write();
+    let good = setup.path("good.toml");
+    std::fs::write(&good, setup.text().replace("sesions", "sessions")).expect("the file");
+    // The command finds the server by a good copy; the server reads its own file.
+    let refused = run(setup.binary().arg("reload").arg("--config").arg(&good));
+    assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("sesions"), "{}", refused.err);
 }
