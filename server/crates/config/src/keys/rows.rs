@@ -478,7 +478,7 @@ const PLUGIN_LIMITS: Section = Section {
         key("wall-for-init", SPAN, "\"30s\"", "As `wall-per-hook`, when a plugin is loaded."),
         key("memory", SIZE, "\"64 MiB\"", "Octets of memory of one instance."),
         key("table-elements", COUNT, "100000", "Elements of one table of an instance."),
-        key("instances", COUNT, "1000", "Instances alive at once, over all sessions and plugins."),
+        key("instances", COUNT, "4000", "Instances alive at once, over all sessions and plugins."),
         key("component-size", SIZE, "\"64 MiB\"", "Octets of a plugin's file."),
         key(
             "log-lines-per-hook",
