@@ -4,7 +4,7 @@
 //! A write or sync that failed is never tried again as if nothing had happened: what the kernel kept of it is unknown. The
 //! segment is left, the next one says where the old one ended durably, and update records that were not yet
 //! durable are written again there. Only when no new segment can be begun either does the store close. A full disk
-//! is not such a failure: the waiters hear it, and the next job tries again.
+//! is not such a failure, nor is having no file descriptor left: the waiters hear it, and a later job tries again.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use queue::StoreError;
 
 use crate::core::Core;
-use crate::disk::is_full;
+use crate::disk::{is_full, is_out_of_files};
 use crate::jobs::{Job, UPDATE_SYNC};
 use crate::large::Named;
 use crate::record::{Location, Record};
@@ -27,7 +27,7 @@ const BATCH_OCTETS: u64 = 16 << 20;
 const BATCH_RECORDS: usize = 512;
 /// Octets of update records that are kept for writing again while the disk is full; beyond, they are dropped.
 const CARRY_OCTETS: u64 = 32 << 20;
-/// How long nothing is tried after the disk was full.
+/// How long nothing is tried after the disk was full or no file could be opened.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct Log {
     /// Update records that must be written again.
     carry: Vec<Record>,
     sync_by: Option<Instant>,
-    /// The disk was full: not before this time again.
+    /// The disk was full, or no file could be opened: not before this time again.
     retry_at: Option<Instant>,
 }
 
@@ -247,7 +247,7 @@ impl Log {
     }
 
     fn trouble(&mut self, error: &io::Error) {
-        if is_full(error) {
+        if is_full(error) || is_out_of_files(error) {
             if self.retry_at.is_none() {
                 tracing::error!(%error, "no room for another segment of the queue");
                 self.retry_at = Some(clock::now() + FULL_PAUSE);
