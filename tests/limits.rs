@@ -113,3 +113,31 @@ fn without_room_on_the_disk_mail_is_put_off_and_what_is_queued_is_delivered() {
     server.client().asks("MAIL FROM:<ann@example.com>", "452 4.3.1");
     setup.mailbox("alice").with("Subject: before");
 }
+
+#[test]
+fn a_server_that_is_out_of_file_descriptors_loses_nothing_and_goes_on_when_it_has_some_again() {
+    let setup = Setup::new().open_files(64);
+    let server = setup.start();
+    let mut early = server.client();
+    early.begins_message("ann@example.com", &["alice@example.org"]);
+    // More than it can accept: the others wait in the kernel, without a greeting.
+    let crowd: Vec<_> = (0..100).map(|_| Smtp::connect(server.address())).collect();
+    server.logs(&["cannot accept"]);
+    let reply = early.ends_message(message("early"));
+    assert!(matches!(reply.code, 250 | 451 | 452), "{} {}", reply.code, reply.text);
+    drop(crowd);
+    if reply.code == 250 {
+        setup.mailbox("alice").with("Subject: early");
+    }
+    wait_until("messages to be taken again", || {
+        let mut client = server.client();
+        client.says("MAIL FROM:<ann@example.com>");
+        if client.next_reply().expect("a reply").code != 250 {
+            return false;
+        }
+        client.asks("RCPT TO:<alice@example.org>", "250");
+        client.asks("DATA", "354");
+        client.ends_message(message("afterwards")).code == 250
+    });
+    setup.mailbox("alice").with("Subject: afterwards");
+}

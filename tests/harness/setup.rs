@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     top: Vec<String>,
     tables: BTreeMap<String, Vec<String>>,
     blocks: Vec<String>,
+    open_files: Option<u32>,
 }
 
 impl Setup {
@@ -37,12 +38,18 @@ impl Setup {
         for folder in ["plugins", "mail"] {
             std::fs::create_dir(home.path().join(folder)).expect("a folder");
         }
-        Self { home: Arc::new(home), top: Vec::new(), tables: BTreeMap::new(), blocks: Vec::new() }
-            .top("hostname = \"mx.example.org\"")
-            .top("data-dir = \"data\"")
-            .set("[listener]", "name = \"mx\"")
-            .set("[listener]", "bind = [\"127.0.0.1:0\"]")
-            .set("plugins", "dir = \"plugins\"")
+        Self {
+            home: Arc::new(home),
+            top: Vec::new(),
+            tables: BTreeMap::new(),
+            blocks: Vec::new(),
+            open_files: None,
+        }
+        .top("hostname = \"mx.example.org\"")
+        .top("data-dir = \"data\"")
+        .set("[listener]", "name = \"mx\"")
+        .set("[listener]", "bind = [\"127.0.0.1:0\"]")
+        .set("plugins", "dir = \"plugins\"")
     }
 
     /// A line before the first table.
@@ -68,6 +75,12 @@ impl Setup {
     /// A whole block, such as another `[[domain]]`.
     pub(crate) fn block(mut self, text: &str) -> Self {
         self.blocks.push(text.to_owned());
+        self
+    }
+
+    /// The server may open no more files than this.
+    pub(crate) fn open_files(mut self, count: u32) -> Self {
+        self.open_files = Some(count);
         self
     }
 
@@ -176,7 +189,15 @@ impl Setup {
 
     /// The binary, to be run in the folder.
     pub(crate) fn binary(&self) -> Command {
-        let mut command = Command::new(target_dir().join("debug/waxwing"));
+        let program = target_dir().join("debug/waxwing");
+        let mut command = match self.open_files {
+            None => Command::new(program),
+            Some(count) => {
+                let mut shell = Command::new("bash");
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &count.to_string()]).arg(program);
+                shell
+            }
+        };
         command.current_dir(self.home.path());
         command
     }
