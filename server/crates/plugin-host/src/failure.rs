@@ -31,7 +31,7 @@ pub enum LoadError {
     Init(String),
     #[error("its init failed: {0}")]
     InitFailed(String),
-    #[error("its limit memory-octets of {limit} is above the {ceiling} that the server began with")]
+    #[error("its limit memory of {limit} is above the {ceiling} that the server began with")]
     MemoryCeiling { limit: u64, ceiling: u64 },
 }
 
