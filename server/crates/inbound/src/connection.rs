@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hooks::{Request, SessionFacts, SessionHooks, Stage, Verdict};
 use model::{Content, ForwardPath, Param, QueueId, Reply, ReversePath};
-use smtp::server::{Answer, CloseReason, Event, Session};
+use smtp::server::{Answer, Channel, CloseReason, Event, Session};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -57,7 +57,7 @@ impl Connection {
             auth_user: None,
         };
         Self {
-            session: Session::new(listener.session.clone(), clock::now()),
+            session: Session::new(listener.session.clone(), Channel::default(), clock::now(), clock::wall()),
             hooks: shared.services.hooks.begin(),
             facts: Arc::new(facts),
             fate: Fate::default(),
@@ -86,6 +86,10 @@ impl Connection {
         loop {
             while let Some(event) = self.session.poll_event() {
                 self.handle(event).await;
+            }
+            if let Some(until) = self.session.paused_until() {
+                tokio::time::sleep_until(until.into()).await;
+                self.session.resume(clock::now());
             }
             self.flush().await?;
             if self.session.is_closed() {
@@ -165,6 +169,9 @@ impl Connection {
                 self.transaction = None;
                 return;
             }
+            // Nothing that the channel offers leads here.
+            Event::StartTls | Event::Auth { .. } | Event::AuthResponse(_) | Event::XClient(_) => out_of_step(),
+            Event::AuthCancelled => return,
             Event::Closed(reason) => return self.closed(reason),
         };
         self.session.answer(answer, clock::now());

@@ -4,11 +4,12 @@
 //! Nothing here waits, reads a file or looks at a clock; a time is a [`Timestamp`] that somebody hands in.
 //!
 //! Standards: RFC 5321 (4.1.2 and 4.1.3 syntax, 4.2 replies, 4.5.3.1 sizes), RFC 3463 (enhanced status codes), RFC 6531
-//! (addresses beyond ASCII), RFC 5890 (internationalised domain names).
+//! (addresses beyond ASCII), RFC 5890 (internationalised domain names), RFC 3461, 2852 and 6710 (parameters of an envelope).
 
 mod content;
 mod domain;
 mod envelope;
+mod esmtp;
 mod id;
 mod mailbox;
 mod reply;
@@ -17,6 +18,10 @@ mod time;
 pub use content::{Content, Piece, Source};
 pub use domain::{Domain, DomainError};
 pub use envelope::{Envelope, Param, Recipient};
+pub use esmtp::{
+    DeliverBy, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext, encode_xtext,
+    parse_priority,
+};
 pub use id::{QueueId, SessionId};
 pub use mailbox::{ForwardPath, Mailbox, MailboxError, ReversePath};
 pub use reply::{EnhancedStatus, Reply};

@@ -3,9 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test may start its own time anywhere")]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use model::{Mailbox, Recipient, Reply, ReversePath};
+use model::{Mailbox, Recipient, Reply, ReversePath, Timestamp};
 use proptest::prelude::*;
 
 use crate::{client, server};
@@ -28,6 +28,13 @@ struct Wire<'a> {
     arrived: Vec<Arrived>,
 }
 
+/// Time stands still here, so that a pause would never end.
+fn without_pauses() -> server::Options {
+    let mut options = server::Options::new("mx.example");
+    options.limits.tarpit_delay = Duration::ZERO;
+    options
+}
+
 impl<'a> Wire<'a> {
     fn new(cuts: &'a [usize]) -> Self {
         let now = Instant::now();
@@ -38,7 +45,12 @@ impl<'a> Wire<'a> {
         };
         Self {
             client: client::Session::new(options, now),
-            server: server::Session::new(Arc::new(server::Options::new("mx.example")), now),
+            server: server::Session::new(
+                Arc::new(without_pauses()),
+                server::Channel::default(),
+                now,
+                Timestamp(0),
+            ),
             cuts: cuts.iter().cycle(),
             now,
             under_way: Arrived::default(),

@@ -57,18 +57,11 @@ fn field(name: &str, value: &str, utf8: bool) -> String {
     format!("{name}: {}\r\n", wrap(&value, WIDTH - name.len(), "\t"))
 }
 
-/// Decodes RFC 3461 section 4 `xtext`; what would not be printable ASCII stays as it came.
+/// Decodes xtext; what would not be printable ASCII stays as it came.
 fn decode_xtext(text: &str) -> String {
-    let mut decoded = String::new();
-    let mut rest = text;
-    while let Some(plus) = rest.find('+') {
-        let byte = rest.get(plus + 1..plus + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        let Some(byte) = byte.filter(|byte| (b' '..=b'~').contains(byte)) else { return text.to_owned() };
-        decoded += &rest[..plus];
-        decoded.push(char::from(byte));
-        rest = &rest[plus + 3..];
-    }
-    decoded + rest
+    let decoded =
+        model::decode_xtext(text).filter(|decoded| decoded.bytes().all(|b| matches!(b, b' '..=b'~')));
+    decoded.unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]

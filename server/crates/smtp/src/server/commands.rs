@@ -1,9 +1,10 @@
-//! What each command does in each state, and what follows its answer.
+//! What each command does in each state.
 
-use super::{
-    Answer, Asked, CloseReason, Event, Param, Reception, Reply, ResetReason, ReversePath, Session, State,
-    params,
-};
+use model::{ForwardPath, Param, Reply, ReversePath};
+
+use super::content::{Reception, most_discarded};
+use super::params::Judge;
+use super::{Answer, Asked, CloseReason, Event, Protocol, ResetReason, Session, State};
 use crate::{Command, CommandError};
 
 impl Session {
@@ -11,6 +12,12 @@ impl Session {
     pub(super) fn command(&mut self, line: &[u8]) {
         let command = match Command::parse(line, self.options.paths) {
             Ok(command) => command,
+            //= RFC 3030 section 2: what follows a BDAT that was not understood could be anything.
+            Err(error @ CommandError::ChunkSize) if self.options.extensions.chunking => {
+                self.say(&syntax_reply(&error));
+                return self.close(CloseReason::Limit);
+            }
+            Err(CommandError::ChunkSize) => return self.not_implemented(),
             Err(error) => return self.say_refusal(&syntax_reply(&error)),
         };
         if !leads_to_a_message(&command) {
@@ -19,43 +26,70 @@ impl Session {
                 return self.give_up("too many commands without a message");
             }
         }
+        let lmtp = self.options.protocol == Protocol::Lmtp;
         match command {
+            //= RFC 2033 section 4.1: LHLO takes the place of HELO and EHLO.
+            Command::Helo { .. } | Command::Ehlo { .. } if lmtp => {
+                self.say_refusal(&Reply::new(500, (5, 5, 1), "this is LMTP, not SMTP: use LHLO"));
+            }
+            Command::Lhlo { .. } if !lmtp => {
+                self.say_refusal(&Reply::new(500, (5, 5, 1), "this is SMTP, not LMTP: use EHLO"));
+            }
             Command::Helo { name } => self.hello(name, false),
-            Command::Ehlo { name } => self.hello(name, true),
+            Command::Ehlo { name } | Command::Lhlo { name } => self.hello(name, true),
+            Command::StartTls => self.start_tls(),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::XClient(client) => self.xclient(client),
             Command::Mail { sender, params } => self.mail(sender, params),
             Command::Rcpt { path, params } => self.rcpt(path, params),
             Command::Data => self.data(),
-            Command::Rset => {
-                self.reset();
-                self.say(&Reply::new(250, (2, 0, 0), "reset"));
-            }
-            Command::Noop => self.say(&Reply::new(250, (2, 0, 0), "ok")),
-            //= RFC 5321 section 3.5.3: 252 where addresses are not verified.
-            Command::Vrfy => self.say(&Reply::new(252, (2, 5, 2), "not verified; try RCPT")),
-            Command::Help => {
-                self.say(&Reply::new(
-                    214,
-                    (2, 0, 0),
-                    "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT; RFC 5321",
-                ));
-            }
-            Command::Quit => {
-                self.say(&Reply::new(
-                    221,
-                    (2, 0, 0),
-                    format!("{} closes the channel", self.options.hostname),
-                ));
-                self.close(CloseReason::Quit);
-            }
-            Command::Lhlo { .. } => {
-                self.say_refusal(&Reply::new(500, (5, 5, 1), "this is SMTP, not LMTP: use EHLO"))
-            }
-            Command::NotImplemented => {
-                self.say_refusal(&Reply::new(502, (5, 5, 1), "command not implemented"))
-            }
+            Command::Bdat { octets, last } => self.bdat(octets, last),
             // A browser was made to talk to us: the rest of its request must not be taken for commands.
             Command::Http => self.give_up("speaks SMTP, not HTTP"),
+            Command::NotImplemented => self.not_implemented(),
+            Command::Rset | Command::Noop | Command::Vrfy | Command::Help | Command::Quit => {
+                self.simple(&command);
+            }
         }
+    }
+
+    /// The commands that nobody is asked about.
+    fn simple(&mut self, command: &Command) {
+        let reply = match command {
+            Command::Rset => {
+                self.reset();
+                Reply::new(250, (2, 0, 0), "reset")
+            }
+            //= RFC 5321 section 3.5.3: 252 where addresses are not verified.
+            Command::Vrfy => Reply::new(252, (2, 5, 2), "not verified; try RCPT"),
+            Command::Help => Reply::new(214, (2, 0, 0), self.help()),
+            Command::Quit => {
+                let text = format!("{} closes the channel", self.options.hostname);
+                self.say(&Reply::new(221, (2, 0, 0), text));
+                return self.close(CloseReason::Quit);
+            }
+            _ => Reply::new(250, (2, 0, 0), "ok"),
+        };
+        self.say(&reply);
+    }
+
+    fn help(&self) -> String {
+        let hello = match self.options.protocol {
+            Protocol::Smtp => "HELO EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        let more = [
+            (self.options.extensions.chunking, " BDAT"),
+            (self.channel.starttls && !self.channel.secured, " STARTTLS"),
+            (!self.channel.mechanisms.is_empty(), " AUTH"),
+        ];
+        let more: String =
+            more.into_iter().filter(|(is_offered, _)| *is_offered).map(|(_, verb)| verb).collect();
+        format!("{hello} MAIL RCPT DATA{more} RSET NOOP VRFY HELP QUIT; RFC 5321")
+    }
+
+    fn not_implemented(&mut self) {
+        self.say_refusal(&Reply::new(502, (5, 5, 1), "command not implemented"));
     }
 
     fn hello(&mut self, name: String, extended: bool) {
@@ -63,29 +97,46 @@ impl Session {
         self.ask(Asked::Hello { extended }, Event::Hello { name, extended });
     }
 
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            options: &self.options,
+            extended: self.extended,
+            secured: self.channel.secured,
+            knows_auth: self.authenticated || !self.channel.mechanisms.is_empty(),
+            wall: self.wall(),
+        }
+    }
+
     fn mail(&mut self, sender: ReversePath, params: Vec<Param>) {
         match self.state {
             State::Ready => {}
-            State::Recipients { .. } => return self.out_of_order("MAIL was given already"),
+            State::Recipients { .. } | State::Chunks(_) => {
+                return self.out_of_order("MAIL was given already");
+            }
             _ => return self.out_of_order("EHLO or HELO comes first"),
+        }
+        //= RFC 3207 section 4: 530 where TLS is needed.
+        if self.options.require_tls && !self.channel.secured {
+            return self.say_refusal(&Reply::new(530, (5, 7, 0), "STARTTLS comes first"));
+        }
+        //= RFC 4954 section 6: 530 where authentication is needed.
+        if self.options.require_auth && !self.authenticated {
+            return self.say_refusal(&Reply::new(530, (5, 7, 0), "authentication required"));
         }
         if self.transactions >= self.options.limits.transactions {
             return self.give_up("too many messages in one session");
         }
-        match params::check_mail(&sender, &params, self.extended, &self.options.limits) {
+        match self.judge().mail(&sender, &params) {
             Err(reply) => self.say_refusal(&reply),
-            Ok(()) => {
-                self.utf8 = params.iter().any(|param| param.keyword == "SMTPUTF8");
-                self.ask(Asked::Mail, Event::Mail { sender, params });
-            }
+            Ok(wishes) => self.ask(Asked::Mail { wishes }, Event::Mail { sender, params }),
         }
     }
 
-    fn rcpt(&mut self, path: model::ForwardPath, params: Vec<Param>) {
+    fn rcpt(&mut self, path: ForwardPath, params: Vec<Param>) {
         let State::Recipients { taken } = self.state else {
             return self.out_of_order("MAIL comes first");
         };
-        if let Err(reply) = params::check_rcpt(&path, &params, self.extended, self.utf8) {
+        if let Err(reply) = self.judge().rcpt(&path, &params, self.wishes.utf8) {
             return self.say_refusal(&reply);
         }
         //= RFC 5321 section 4.5.3.1.10: too many recipients is 452, the earlier ones stand.
@@ -97,97 +148,80 @@ impl Session {
 
     fn data(&mut self) {
         match self.state {
-            //= RFC 5321 section 3.3: DATA without a recipient that was taken is 554 (or 503).
-            State::Recipients { taken: 0 } => {
-                self.say_refusal(&Reply::new(554, (5, 5, 1), "no valid recipients"))
+            //= RFC 3030 section 3: binary content cannot come by DATA.
+            State::Recipients { .. } if self.wishes.binary => {
+                self.out_of_order("BODY=BINARYMIME needs BDAT");
             }
-            State::Recipients { .. } => self.ask(Asked::Data, Event::Data),
+            State::Recipients { taken: 0 } => self.say_refusal(&self.no_recipients()),
+            State::Recipients { taken } => self.ask(Asked::Data { taken }, Event::Data),
+            State::Chunks(_) => self.out_of_order("DATA and BDAT exclude each other"),
             _ => self.out_of_order("MAIL and RCPT come first"),
         }
     }
 
-    fn out_of_order(&mut self, why: &str) {
+    //= RFC 5321 section 3.3: DATA without a recipient that was taken is 554 (or 503).
+    //= RFC 2033 section 4.2: in LMTP it is 503.
+    fn no_recipients(&self) -> Reply {
+        let code = if self.options.protocol == Protocol::Lmtp { 503 } else { 554 };
+        Reply::new(code, (5, 5, 1), "no valid recipients")
+    }
+
+    /// The octets of a chunk follow whatever is said to it.
+    fn bdat(&mut self, octets: u64, last: bool) {
+        if !self.options.extensions.chunking {
+            self.not_implemented();
+            return self.close(CloseReason::Limit);
+        }
+        if octets > most_discarded(&self.options) {
+            return self.give_up("the chunk goes on far beyond the limit of a message");
+        }
+        self.deadline = self.now + self.options.limits.data_timeout;
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Recipients { taken } if taken > 0 => {
+                let mut reception = Reception::of_chunks(&self.options, taken, self.wishes);
+                reception.begin_chunk(octets, last);
+                self.state = State::Content(Box::new(reception));
+                self.ask(Asked::Chunk, Event::Data);
+            }
+            State::Chunks(mut reception) => {
+                reception.begin_chunk(octets, last);
+                self.state = State::Content(reception);
+            }
+            then => {
+                let reply = match then {
+                    State::Recipients { .. } => self.no_recipients(),
+                    _ => Reply::new(503, (5, 5, 1), "MAIL and RCPT come first"),
+                };
+                self.state = State::Discarding { left: octets, reply, then: Box::new(then) };
+            }
+        }
+    }
+
+    pub(super) fn out_of_order(&mut self, why: &str) {
         self.say_refusal(&Reply::new(503, (5, 5, 1), why));
     }
 
     /// Ends the transaction under way, if there is one.
     fn reset(&mut self) {
-        if matches!(self.state, State::Recipients { .. }) {
+        if self.state.has_transaction() {
             self.state = State::Ready;
             self.events.push_back(Event::Reset(ResetReason::Client));
         }
-    }
-
-    /// The answer was positive.
-    pub(super) fn proceed(&mut self, asked: Asked, reply: Option<Reply>) {
-        let usual = match asked {
-            Asked::Connect => Reply::plain(220, format!("{} ESMTP", self.options.hostname)),
-            Asked::Hello { extended } => {
-                self.extended = extended;
-                self.hello_reply(extended)
-            }
-            Asked::Mail => Reply::new(250, (2, 1, 0), "sender ok"),
-            Asked::Rcpt { .. } => Reply::new(250, (2, 1, 5), "recipient ok"),
-            Asked::Data => Reply::plain(354, "go ahead; end with a line that is one dot"),
-            Asked::Message => Reply::new(250, (2, 0, 0), "ok"),
-        };
-        self.state = match asked {
-            Asked::Connect => State::Greeted,
-            Asked::Hello { .. } | Asked::Message => State::Ready,
-            Asked::Mail => State::Recipients { taken: 0 },
-            Asked::Rcpt { taken } => State::Recipients { taken: taken + 1 },
-            Asked::Data => State::Content(Box::new(Reception::new(&self.options))),
-        };
-        match asked {
-            Asked::Mail => self.transactions += 1,
-            Asked::Data => self.deadline = self.now + self.options.limits.data_timeout,
-            Asked::Message => self.idle_commands = 0,
-            _ => {}
-        }
-        // EHLO's lines are its own, and 354 is fixed: clients read them by machine.
-        let reply = match (asked, reply) {
-            (Asked::Hello { .. } | Asked::Data, _) | (_, None) => usual,
-            (_, Some(reply)) => reply,
-        };
-        self.say(&reply);
-    }
-
-    /// The answer was negative.
-    pub(super) fn refuse(&mut self, asked: Asked, reply: Reply) {
-        match asked {
-            Asked::Connect => {
-                self.say(&reply);
-                return self.close(CloseReason::Refused);
-            }
-            Asked::Message => self.state = State::Ready,
-            Asked::Data => {
-                self.state = State::Ready;
-                self.events.push_back(Event::Reset(ResetReason::Content));
-            }
-            Asked::Hello { .. } => self.state = State::Greeted,
-            Asked::Mail | Asked::Rcpt { .. } => {}
-        }
-        self.say_refusal(&reply);
-    }
-
-    fn hello_reply(&self, extended: bool) -> Reply {
-        let mut lines = vec![self.options.hostname.clone()];
-        if extended {
-            lines.extend(self.options.announced());
-        }
-        Reply::plain(250, lines.join("\n"))
     }
 }
 
 /// Commands of a transaction; the others are counted.
 fn leads_to_a_message(command: &Command) -> bool {
-    matches!(command, Command::Mail { .. } | Command::Rcpt { .. } | Command::Data | Command::Quit)
+    use Command::{Bdat, Data, Mail, Quit, Rcpt};
+    matches!(command, Mail { .. } | Rcpt { .. } | Data | Bdat { .. } | Quit)
 }
 
 fn syntax_reply(error: &CommandError) -> Reply {
     match error {
         CommandError::Unknown => Reply::new(500, (5, 5, 2), error.to_string()),
         CommandError::Characters => Reply::new(500, (5, 5, 2), error.to_string()),
+        CommandError::Base64 => Reply::new(501, (5, 5, 2), error.to_string()),
+        CommandError::ChunkSize => Reply::new(501, (5, 5, 4), error.to_string()),
         CommandError::Syntax(_) => Reply::new(501, (5, 5, 4), error.to_string()),
         CommandError::Sender(_) => Reply::new(501, (5, 1, 7), error.to_string()),
         CommandError::Recipient(_) => Reply::new(501, (5, 1, 3), error.to_string()),

@@ -2,18 +2,31 @@
 
 use model::{ForwardPath, Param, Reply, ReversePath};
 
+use crate::ClientAttributes;
+
 /// What happened. Those marked *asks* want an [`Answer`] before the session goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// *Asks.* The connection is there; the answer is the greeting.
     Connect,
-    /// *Asks.* HELO or EHLO.
+    /// *Asks.* HELO, EHLO or LHLO.
     Hello { name: String, extended: bool },
+    /// *Asks.* STARTTLS. After a positive answer and its reply the handshake follows, then
+    /// [`Session::secured`](super::Session::secured).
+    StartTls,
+    /// *Asks.* AUTH with a mechanism that is offered. The answer is a challenge, or how it went.
+    Auth { mechanism: String, initial: Option<Vec<u8>> },
+    /// *Asks.* The client's response to the last challenge.
+    AuthResponse(Vec<u8>),
+    /// The client, or its fault, ended the exchange that AUTH began.
+    AuthCancelled,
+    /// *Asks.* XCLIENT from a client that may. A positive answer starts the session anew.
+    XClient(ClientAttributes),
     /// *Asks.* MAIL, its parameters checked.
     Mail { sender: ReversePath, params: Vec<Param> },
     /// *Asks.* RCPT, its parameters checked and the limit not reached.
     Rcpt { path: ForwardPath, params: Vec<Param> },
-    /// *Asks.* DATA, with at least one recipient.
+    /// *Asks.* DATA or the first BDAT, with at least one recipient.
     Data,
     /// The next octets of the content, unstuffed.
     Content(Vec<u8>),
@@ -28,14 +41,14 @@ pub enum Event {
 impl Event {
     /// Whether the session waits for an [`Answer`].
     pub fn asks(&self) -> bool {
-        !matches!(self, Self::Content(_) | Self::Reset(_) | Self::Closed(_))
+        !matches!(self, Self::Content(_) | Self::AuthCancelled | Self::Reset(_) | Self::Closed(_))
     }
 }
 
 /// Why a transaction ended without a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetReason {
-    /// RSET, HELO or EHLO.
+    /// RSET, HELO, EHLO or another command that begins anew.
     Client,
     /// The content was refused by the session itself: its size, its lines.
     Content,
@@ -80,6 +93,11 @@ pub enum Answer {
     Proceed,
     /// Go on with this reply when it is positive; with a negative one the command is refused.
     Say(Reply),
+    /// A challenge of a SASL exchange, without its base64.
+    Challenge(Vec<u8>),
+    /// The message was taken for some recipients and not for others: a reply for each, in their order. Only where the client
+    /// hears them apart; see [`Session::hears_each`](super::Session::hears_each).
+    Each(Vec<Reply>),
     /// Say this, then end the session.
     Close(Reply),
 }

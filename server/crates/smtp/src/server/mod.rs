@@ -1,34 +1,43 @@
-//! The receiving side of one SMTP session, without I/O and without a clock.
+//! The receiving side of one SMTP or LMTP session, without I/O and without a clock.
 //!
 //! The driver hands in bytes ([`Session::receive`]), takes events ([`Session::poll_event`]) until there is none, answers those
-//! that ask ([`Session::answer`]), and sends what [`Session::take_output`] gives. Replies to pipelined commands gather in the
-//! output, so that they leave in one write (RFC 2920 section 3.2).
+//! that ask ([`Session::answer`]), and sends what [`Session::take_output`] gives, not before [`Session::paused_until`]. Replies to
+//! pipelined commands gather in the output, so that they leave in one write (RFC 2920 section 3.2).
 //!
-//! Standards: RFC 5321 (4.1 commands, 4.2 replies, 4.5.3 limits), 1870 SIZE, 2034 enhanced status codes, 2920 pipelining,
-//! 6152 8BITMIME, 6531 SMTPUTF8.
+//! STARTTLS goes in three steps: the answer to [`Event::StartTls`], its reply sent while [`Session::wants_handshake`], and
+//! [`Session::secured`] when the handshake is done. Octets that came before it are thrown away, whatever they were.
+//!
+//! Standards: RFC 5321 (4.1 commands, 4.2 replies, 4.5.3 limits), 1870 SIZE, 2033 LMTP, 2034 enhanced status codes, 2852 DELIVERBY,
+//! 2920 pipelining, 3030 CHUNKING and BINARYMIME, 3207 STARTTLS, 3461 DSN, 4865 FUTURERELEASE, 4954 AUTH, 6152 8BITMIME, 6531 SMTPUTF8,
+//! 6710 MT-PRIORITY, 8689 REQUIRETLS, 9422 LIMITS; draft-hall-prdr; Postfix's XCLIENT_README.
 //! Limits: [`crate::Limits`]; each is named in the reply that it causes.
-//! Known gaps: STARTTLS, AUTH, CHUNKING and DSN are not offered.
+//! Known gaps: no reply text but EHLO's is told in another language; VRFY verifies nothing (252).
 
+mod announced;
+mod answers;
 mod commands;
+mod content;
 mod event;
+mod extended;
 mod options;
 mod params;
+mod receive;
+mod release;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use model::{Param, Reply, ReversePath};
+use model::{Reply, Timestamp};
 
 pub use event::{Answer, CloseReason, Event, ResetReason};
-pub use options::Options;
+pub use options::{Channel, Extensions, Options, Protocol};
+pub use release::release_at;
 
-use crate::data::Decoder;
-use crate::line::{Line, LineReader};
-
-/// Content is handed on in pieces of at least this many octets, but for the last.
-const CONTENT_PIECE: usize = 64 << 10;
+use self::content::Reception;
+use self::params::Wishes;
+use crate::line::LineReader;
 
 /// Where a session stands between two commands.
 #[derive(Debug)]
@@ -39,27 +48,25 @@ enum State {
     Greeted,
     /// May begin a transaction.
     Ready,
+    /// Behind a challenge: the next line is a response.
+    Authenticating,
+    /// STARTTLS was answered; nothing that comes is looked at before the handshake is done.
+    Handshaking,
     /// In a transaction: MAIL was taken, and this many recipients.
     Recipients {
         taken: usize,
     },
-    /// Behind 354.
+    /// Behind 354, or inside a chunk.
     Content(Box<Reception>),
+    /// Between two chunks of a message.
+    Chunks(Box<Reception>),
+    /// Inside a chunk that is not taken; the reply comes when it is over.
+    Discarding {
+        left: u64,
+        reply: Reply,
+        then: Box<State>,
+    },
     Closed,
-}
-
-/// Content that is arriving.
-#[derive(Debug)]
-struct Reception {
-    decoder: Decoder,
-    /// Octets that were not handed on yet.
-    piece: Vec<u8>,
-    /// Octets of content so far.
-    size: u64,
-    /// Octets that arrived when the deadline was set last.
-    block_start: u64,
-    /// Why the message will be refused at its end; its octets are thrown away.
-    refusal: Option<Reply>,
 }
 
 /// The event that waits for its answer.
@@ -67,50 +74,68 @@ struct Reception {
 enum Asked {
     Connect,
     Hello { extended: bool },
-    Mail,
+    StartTls,
+    Auth,
+    XClient,
+    Mail { wishes: Wishes },
     Rcpt { taken: usize },
-    Data,
-    Message,
+    Data { taken: usize },
+    Chunk,
+    Message { recipients: usize },
 }
 
 /// One session.
 #[derive(Debug)]
 pub struct Session {
     options: Arc<Options>,
+    channel: Channel,
     state: State,
     asked: Option<Asked>,
-    /// EHLO rather than HELO: parameters are allowed.
+    /// EHLO or LHLO rather than HELO: parameters are allowed.
     extended: bool,
-    /// The transaction under way asked for SMTPUTF8.
-    utf8: bool,
+    authenticated: bool,
+    /// What MAIL asked of the transaction under way.
+    wishes: Wishes,
     input: BytesMut,
     lines: LineReader,
     output: Vec<u8>,
     events: VecDeque<Event>,
+    started: Instant,
+    /// The world's time at `started`.
+    wall: Timestamp,
     now: Instant,
     deadline: Instant,
+    /// The output waits until then, and nothing is read before.
+    paused_until: Option<Instant>,
     errors: u32,
+    auth_failures: u32,
     idle_commands: u32,
     transactions: u32,
 }
 
 impl Session {
-    /// A session on a connection that was just accepted. Its first event is [`Event::Connect`].
-    pub fn new(options: Arc<Options>, now: Instant) -> Self {
+    /// A session on a connection that was just accepted. Its first event is [`Event::Connect`]. `wall` is the world's time at `now`.
+    pub fn new(options: Arc<Options>, channel: Channel, now: Instant, wall: Timestamp) -> Self {
         let deadline = now + options.limits.command_timeout;
         Self {
             options,
+            channel,
             state: State::Connected,
             asked: None,
             extended: false,
-            utf8: false,
+            authenticated: false,
+            wishes: Wishes::default(),
             input: BytesMut::new(),
             lines: LineReader::default(),
             output: Vec::new(),
             events: VecDeque::new(),
+            started: now,
+            wall,
             now,
             deadline,
+            paused_until: None,
             errors: 0,
+            auth_failures: 0,
             idle_commands: 0,
             transactions: 0,
         }
@@ -119,7 +144,8 @@ impl Session {
     /// Bytes from the client. Hand in more when [`Session::poll_event`] has nothing left: what waits is kept, not bounded.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) {
         self.now = now;
-        if !matches!(self.state, State::Closed) {
+        //= RFC 3207 section 4.2: what came before the handshake is not to be trusted.
+        if !matches!(self.state, State::Closed | State::Handshaking) {
             self.input.extend_from_slice(bytes);
         }
     }
@@ -136,19 +162,29 @@ impl Session {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if self.asked.is_some() {
+            if self.asked.is_some() || self.is_paused() {
                 return None;
             }
             match &mut self.state {
-                State::Closed => return None,
+                State::Closed | State::Handshaking => return None,
                 State::Connected => self.ask(Asked::Connect, Event::Connect),
                 State::Content(_) => {
                     if !self.receive_content() {
                         return None;
                     }
                 }
-                State::Greeted | State::Ready | State::Recipients { .. } => {
-                    let line = self.lines.next(&mut self.input, self.options.limits.command_line)?;
+                State::Discarding { .. } => {
+                    if !self.discard() {
+                        return None;
+                    }
+                }
+                State::Greeted
+                | State::Ready
+                | State::Authenticating
+                | State::Recipients { .. }
+                | State::Chunks(_) => {
+                    let limit = self.line_limit();
+                    let line = self.lines.next(&mut self.input, limit)?;
                     self.line(line);
                 }
             }
@@ -164,6 +200,8 @@ impl Session {
             Answer::Proceed => self.proceed(asked, None),
             Answer::Say(reply) if reply.is_positive() => self.proceed(asked, Some(reply)),
             Answer::Say(reply) => self.refuse(asked, reply),
+            Answer::Challenge(challenge) => self.challenge(asked, &challenge),
+            Answer::Each(replies) => self.conclude(asked, &replies),
             Answer::Close(reply) => {
                 self.say(&reply);
                 self.close(CloseReason::Refused);
@@ -181,10 +219,21 @@ impl Session {
         !self.output.is_empty()
     }
 
+    /// Until when the output is kept back, because the client made many errors. Nothing else happens before.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// The pause is over, or the driver does not want to wait any longer.
+    pub fn resume(&mut self, now: Instant) {
+        self.now = now;
+        self.paused_until = None;
+    }
+
     /// When [`Session::handle_timeout`] is due; nothing while an answer is owed or the session is over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waiting = self.asked.is_none() && !matches!(self.state, State::Closed);
-        waiting.then_some(self.deadline)
+        waiting.then(|| self.deadline.min(self.started + self.options.limits.session_time))
     }
 
     /// Ends the session when its deadline has passed.
@@ -192,7 +241,8 @@ impl Session {
         self.now = now;
         if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
             //= RFC 5321 section 3.8: a server that times out says 421 before it closes.
-            self.say(&Reply::new(421, (4, 4, 2), format!("{} timed out waiting", self.options.hostname)));
+            let why = if self.deadline <= now { "timed out waiting" } else { "keeps no session this long" };
+            self.say(&Reply::new(421, (4, 4, 2), format!("{} {why}", self.options.hostname)));
             self.close(CloseReason::TimedOut);
         }
     }
@@ -201,7 +251,8 @@ impl Session {
     /// Says whether the session has ended.
     pub fn shut_down(&mut self, now: Instant) -> bool {
         self.now = now;
-        let busy = self.asked.is_some() || matches!(self.state, State::Content(_));
+        let busy = self.asked.is_some()
+            || matches!(self.state, State::Content(_) | State::Chunks(_) | State::Discarding { .. });
         if !busy && !self.is_closed() {
             self.say(&Reply::new(421, (4, 3, 2), format!("{} is shutting down", self.options.hostname)));
             self.close(CloseReason::Shutdown);
@@ -214,21 +265,69 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
+    /// Whether a TLS handshake is to follow what there is to send.
+    pub fn wants_handshake(&self) -> bool {
+        matches!(self.state, State::Handshaking)
+    }
+
+    /// The TLS handshake is done: the session knows nothing of what was before (RFC 3207 section 4.2).
+    pub fn secured(&mut self, channel: Channel, now: Instant) {
+        self.now = now;
+        if self.wants_handshake() {
+            self.channel = Channel { secured: true, ..channel };
+            self.extended = false;
+            self.authenticated = false;
+            self.state = State::Greeted;
+            self.deadline = now + self.options.limits.command_timeout;
+        }
+    }
+
+    /// The client counts as authenticated without AUTH: a proxy said so. Another answer than yes takes it back.
+    pub fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+    }
+
+    /// Whether the client hears of each recipient after the end of the content under way: in LMTP, and with PRDR when there are
+    /// several.
+    pub fn hears_each(&self) -> bool {
+        match self.asked {
+            Some(Asked::Message { recipients }) => self.replies_each(recipients),
+            _ => false,
+        }
+    }
+
+    fn replies_each(&self, recipients: usize) -> bool {
+        self.options.protocol == Protocol::Lmtp || self.wishes.prdr && recipients > 1
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused_until.is_some_and(|until| self.now < until)
+    }
+
+    /// The world's time now, by the monotonic clock.
+    fn wall(&self) -> Timestamp {
+        self.wall + self.now.saturating_duration_since(self.started)
+    }
+
     fn ask(&mut self, asked: Asked, event: Event) {
         self.asked = Some(asked);
         self.events.push_back(event);
     }
 
     fn say(&mut self, reply: &Reply) {
-        reply.write(true, &mut self.output);
+        reply.write(self.options.extensions.enhanced_status_codes, &mut self.output);
     }
 
-    /// Says a reply that refuses; too many of them end the session.
+    /// Says a reply that refuses; many of them slow the session down, too many end it.
     fn say_refusal(&mut self, reply: &Reply) {
         if reply.is_permanent() {
+            let limits = &self.options.limits;
             self.errors += 1;
-            if self.errors >= self.options.limits.errors {
+            if self.errors >= limits.errors {
                 return self.give_up("too many errors");
+            }
+            if self.errors >= limits.tarpit_after && !limits.tarpit_delay.is_zero() {
+                self.paused_until = Some(self.now + limits.tarpit_delay);
             }
         }
         self.say(reply);
@@ -246,115 +345,22 @@ impl Session {
         }
         self.asked = None;
         self.input.clear();
-        let refused = matches!(&before, State::Content(reception) if reception.refusal.is_some());
-        if matches!(before, State::Recipients { .. } | State::Content(_)) && !refused {
+        if before.has_transaction() {
             self.events.push_back(Event::Reset(ResetReason::Closed));
         }
         self.events.push_back(Event::Closed(reason));
     }
-
-    fn line(&mut self, line: Line) {
-        match line {
-            Line::Whole(line) => self.command(&line),
-            Line::BareNewline => self.say_refusal(&Reply::new(
-                500,
-                (5, 5, 2),
-                "a line must end with CR LF; a bare CR or LF is not accepted",
-            )),
-            Line::TooLong => {
-                let limit = self.options.limits.command_line;
-                self.say_refusal(&Reply::new(
-                    500,
-                    (5, 5, 6),
-                    format!("the line is longer than {limit} octets"),
-                ));
-            }
-        }
-        self.deadline = self.now + self.options.limits.command_timeout;
-    }
-
-    /// Decodes what has arrived of the content; false when more is needed.
-    fn receive_content(&mut self) -> bool {
-        let State::Content(reception) = &mut self.state else { return false };
-        let arrived = self.input.len();
-        let before = reception.piece.len();
-        let ended = reception.decoder.decode(&mut self.input, &mut reception.piece);
-        reception.size += (reception.piece.len() - before) as u64;
-        let progress = reception.size - reception.block_start;
-        if progress >= self.options.limits.data_block {
-            reception.block_start = reception.size;
-            self.deadline = self.now + self.options.limits.data_timeout;
-        }
-        let refusal = reception.judge(&self.options);
-        if let Some(reply) = refusal
-            && reception.refusal.replace(reply).is_none()
-        {
-            self.events.push_back(Event::Reset(ResetReason::Content));
-        }
-        if reception.refusal.is_some() {
-            reception.piece.clear();
-        }
-        if reception.size > reception.most_discarded(&self.options) {
-            self.give_up("the message goes on far beyond its limit");
-            return true;
-        }
-        if ended || reception.piece.len() >= CONTENT_PIECE {
-            let piece = std::mem::take(&mut reception.piece);
-            if !piece.is_empty() {
-                self.events.push_back(Event::Content(piece));
-            }
-        }
-        if ended {
-            self.end_content();
-        }
-        ended || !self.events.is_empty() || self.input.len() < arrived && !self.input.is_empty()
-    }
-
-    fn end_content(&mut self) {
-        let before = std::mem::replace(&mut self.state, State::Ready);
-        let State::Content(reception) = before else { return };
-        self.deadline = self.now + self.options.limits.command_timeout;
-        match reception.refusal {
-            Some(reply) => self.say_refusal(&reply),
-            None => {
-                // Until the answer the transaction is alive: a connection that breaks now must reset it.
-                self.state = State::Recipients { taken: 0 };
-                self.ask(Asked::Message, Event::Message);
-            }
-        }
-    }
 }
 
-impl Reception {
-    fn new(options: &Options) -> Self {
-        Self {
-            decoder: Decoder::new(options.bare_newline, options.limits.text_line),
-            piece: Vec::new(),
-            size: 0,
-            block_start: 0,
-            refusal: None,
+impl State {
+    /// Whether a transaction is under way that the driver has not heard the end of.
+    fn has_transaction(&self) -> bool {
+        match self {
+            Self::Recipients { .. } | Self::Chunks(_) => true,
+            Self::Content(reception) => reception.refusal.is_none(),
+            Self::Discarding { then, .. } => then.has_transaction(),
+            _ => false,
         }
-    }
-
-    /// Why the message cannot be taken, by what has arrived of it.
-    fn judge(&self, options: &Options) -> Option<Reply> {
-        let limits = &options.limits;
-        if self.size > limits.message_size {
-            let text = format!("the message is larger than {} octets", limits.message_size);
-            Some(Reply::new(552, (5, 3, 4), text))
-        } else if self.decoder.bare_newline_seen && options.bare_newline == crate::BareNewline::Reject {
-            Some(Reply::new(554, (5, 6, 0), "the message has a bare CR or LF; lines must end with CR LF"))
-        } else if self.decoder.line_too_long {
-            let text = format!("the message has a line longer than {} octets", limits.text_line);
-            Some(Reply::new(554, (5, 6, 0), text))
-        } else {
-            None
-        }
-    }
-
-    /// A refused message is read to its end, so that the client hears why; but not for ever.
-    fn most_discarded(&self, options: &Options) -> u64 {
-        options.limits.message_size.saturating_mul(4).saturating_add(64 << 20)
     }
 }
 

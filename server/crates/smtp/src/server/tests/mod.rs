@@ -1,5 +1,7 @@
 //! Dialogues with the session, as a client would hear them.
 
+mod extensions;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -26,7 +28,7 @@ impl Dialogue {
         #[expect(clippy::disallowed_methods, reason = "a test needs a point in time to start from")]
         let now = Instant::now();
         let mut dialogue = Self {
-            session: Session::new(Arc::new(options), now),
+            session: Session::new(Arc::new(options), Channel::default(), now, Timestamp(0)),
             now,
             heard: String::new(),
             events: Vec::new(),
@@ -70,7 +72,7 @@ impl Dialogue {
     }
 
     fn pump(&mut self) {
-        while let Some(event) = self.session.poll_event() {
+        while let Some(event) = self.next_event() {
             match &event {
                 Event::Content(piece) => self.content.extend_from_slice(piece),
                 Event::Message => self.committed.push(std::mem::take(&mut self.content)),
@@ -83,6 +85,20 @@ impl Dialogue {
             self.events.push(event);
         }
         self.heard.push_str(&String::from_utf8(self.session.take_output()).unwrap());
+    }
+
+    /// The next event; pauses are waited for.
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.session.poll_event();
+            match self.session.paused_until() {
+                Some(until) if event.is_none() => {
+                    self.now = until;
+                    self.session.resume(until);
+                }
+                _ => return event,
+            }
+        }
     }
 
     /// The next reply has this code; its text comes back.
@@ -380,21 +396,34 @@ fn wire() -> impl Strategy<Value = Vec<u8>> {
         Just("RCPT TO:<bob@example.org>\r\n".to_owned()),
         Just("DATA\r\n".to_owned()),
         Just("Subject: hi\r\n\r\n..x\r\n.\r\n".to_owned()),
+        Just("BDAT 5\r\nab\r\nc".to_owned()),
+        Just("BDAT 3 LAST\r\n\r\n.".to_owned()),
+        Just("BDAT 0 LAST\r\n".to_owned()),
+        Just("MAIL FROM:<> BODY=BINARYMIME PRDR\r\n".to_owned()),
+        Just("AUTH PLAIN AGEAYg==\r\n".to_owned()),
+        Just("*\r\n".to_owned()),
         Just("RSET\r\n".to_owned()),
         Just("NOOP\n".to_owned()),
         Just("\r\n.\r\n".to_owned()),
         "[A-Z .<>@:\\r\\n\u{e9}]{0,12}",
         Just("x".repeat(1_500)),
     ];
-    proptest::collection::vec(piece, 0..25).prop_map(|pieces| pieces.concat().into_bytes())
+    let begun = "EHLO client.example\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n";
+    let begin = prop_oneof![Just(String::new()), Just(begun.to_owned()), Just(format!("{begun}DATA\r\n"))];
+    (begin, proptest::collection::vec(piece, 0..30))
+        .prop_map(|(begin, pieces)| (begin + &pieces.concat()).into_bytes())
 }
 
-/// Content that came in several events counts as one.
+/// Content that came in several events counts as one, and content that was refused in the end does not count.
 fn joined(events: Vec<Event>) -> Vec<Event> {
     let mut all: Vec<Event> = Vec::new();
     for event in events {
         match (all.last_mut(), event) {
             (Some(Event::Content(before)), Event::Content(piece)) => before.extend(piece),
+            (Some(Event::Content(_)), event @ Event::Reset(_)) => {
+                all.pop();
+                all.push(event);
+            }
             (_, event) => all.push(event),
         }
     }
