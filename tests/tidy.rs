@@ -9,7 +9,7 @@ use toml::Table;
 const LAYERS: [&[&str]; 6] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
-    &["store", "plugin-host"],
+    &["store", "tls", "plugin-host"],
     &["inbound", "outbound"],
     &["config", "admin"],
     &["waxwing"],

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Our own rooms; of what they depend on, less is logged.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "waxwing",
     "accounts",
     "admin",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 15] = [
     "queue",
     "smtp",
     "store",
+    "tls",
 ];
 
 /// Starts the server's log.
