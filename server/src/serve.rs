@@ -68,6 +68,7 @@ async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
         courier: Arc::new(engine.clone()),
         hooks: Arc::new(plugins.clone()),
         resolver,
+        tls: None,
     };
     let bound = bind(&config, services);
     let (inbound, mut control) = match bound {

@@ -11,14 +11,14 @@ use smtp::{BareNewline, Paths};
 use crate::reader::Table;
 
 /// The listeners; `session` is what their sessions have in common.
-pub(crate) fn listeners(root: &Table<'_>, session: &Session) -> Vec<ListenerOptions> {
+pub(crate) fn listeners(root: &Table<'_>, session: &Session) -> Vec<Arc<ListenerOptions>> {
     let tables = root.tables("listener", "listener");
     if root.get("listener").is_none() {
         root.missing("listener", "is missing; without a [[listener]] no mail can arrive");
     }
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
-    tables.iter().map(|table| listener(table, session.clone(), &mut names, &mut addresses)).collect()
+    tables.iter().map(|table| listener(table, session.clone(), &mut names, &mut addresses).into()).collect()
 }
 
 fn listener(
@@ -37,6 +37,7 @@ fn listener(
         name: name(table, names).into(),
         bind: bind(table, addresses),
         session: Arc::new(session),
+        ..ListenerOptions::default()
     }
 }
 

@@ -89,6 +89,7 @@ impl Config {
             listeners: listener::listeners(&root, &session),
             relay_networks: network::relay_networks(&root),
             local: Arc::new(domains.accounts?),
+            authenticator: None,
             limits: limits::sessions(&limits),
             reverse_dns,
         };

@@ -10,10 +10,21 @@ use queue::{Entry, State, StoreError};
 use tracing::{error, info, warn};
 
 use crate::fate::Fate;
-use crate::options::Options;
+use crate::options::{Kind, ListenerOptions, Options};
 use crate::server::Shared;
 use crate::stats::count;
+use crate::submission;
 use crate::transaction::Transaction;
+
+/// How a message came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) session: &'a SessionFacts,
+    /// EHLO or LHLO rather than HELO.
+    pub(crate) extended: bool,
+    pub(crate) listener: &'a ListenerOptions,
+    pub(crate) options: &'a Options,
+}
 
 /// Takes a message on, or drops it where a hook said so; the reply to the end of data comes back.
 ///
@@ -21,14 +32,12 @@ use crate::transaction::Transaction;
 pub(crate) async fn commit(
     transaction: Transaction,
     content: Content,
-    session: &SessionFacts,
-    extended: bool,
+    circumstances: Circumstances<'_>,
     shared: &Shared,
-    options: &Options,
 ) -> Reply {
     let id = transaction.id();
-    let now = clock::wall();
-    let planned = match plan(&transaction, content, session, extended, options, now) {
+    let session = circumstances.session;
+    let planned = match plan(&transaction, content, circumstances, clock::wall()) {
         Ok(Some(planned)) => planned,
         Ok(None) => {
             count(&shared.stats.discarded);
@@ -75,16 +84,19 @@ pub(crate) fn refuse(id: QueueId, session: &SessionFacts, error: &StoreError) ->
 /// The entry and its content as they will be committed; nothing when no recipient is left.
 fn plan(
     transaction: &Transaction,
-    content: Content,
-    session: &SessionFacts,
-    extended: bool,
-    options: &Options,
+    mut content: Content,
+    circumstances: Circumstances<'_>,
     now: Timestamp,
 ) -> Result<Option<(Entry, Content)>, Reply> {
+    let Circumstances { session, listener, options, .. } = circumstances;
     let id = transaction.id();
     let (envelope, holds) = recipients(transaction, session, options)?;
     if envelope.recipients.is_empty() {
         return Ok(None);
+    }
+    if listener.kind == Kind::Submission {
+        content = submission::complete(content, id, &options.hostname, now)
+            .map_err(|error| unreadable(id, &error))?;
     }
     let header = HeaderBlock::read(&content).map_err(|error| unreadable(id, &error))?;
     //= RFC 5321 section 6.3: a message that has passed too many hosts is in a loop.
@@ -93,31 +105,44 @@ fn plan(
         info!(queue_id = %id, session = %session.id, hops, "refused: the message is in a loop");
         return Err(Reply::new(554, (5, 4, 6), "too many Received fields: the message is in a loop"));
     }
-    let named: Vec<&Mailbox> = transaction.envelope().recipients.iter().map(|r| &r.original).collect();
-    let received = Received {
-        helo: session.helo.as_deref(),
-        peer: Some(session.peer.ip()),
-        peer_name: session.peer_name.as_deref(),
-        by: &options.hostname,
-        with: Transmission {
-            extended,
-            utf8: transaction.envelope().is_smtputf8(),
-            ..Transmission::default()
-        },
-        tls_cipher: None,
-        id,
-        recipients: &named,
-        date: now,
-    };
-    let content =
-        message::prepend(&content, &header, received.to_field()).map_err(|error| unreadable(id, &error))?;
+    let received = received(transaction, circumstances, now);
+    let content = message::prepend(&content, &header, received).map_err(|error| unreadable(id, &error))?;
+    let release = smtp::server::release_at(&envelope.sender_params, now).filter(|until| *until > now);
     let mut entry = Entry::new(id, envelope, content.len(), now, None);
+    if let Some(due) = release {
+        entry.recipients.iter_mut().for_each(|queued| queued.state = State::Waiting { due });
+    }
     for (queued, hold) in entry.recipients.iter_mut().zip(holds) {
         if let Some(reason) = hold {
             queued.state = State::Held { reason: reason.to_string() };
         }
     }
     Ok(Some((entry, content)))
+}
+
+/// The trace field of this host (RFC 5321 section 4.4).
+fn received(transaction: &Transaction, circumstances: Circumstances<'_>, now: Timestamp) -> String {
+    let Circumstances { session, extended, listener, options } = circumstances;
+    let named: Vec<&Mailbox> = transaction.envelope().recipients.iter().map(|r| &r.original).collect();
+    let shown = !listener.hides_client;
+    let received = Received {
+        helo: session.helo.as_deref().filter(|_| shown),
+        peer: Some(session.peer.ip()).filter(|_| shown),
+        peer_name: session.peer_name.as_deref().filter(|_| shown),
+        by: &options.hostname,
+        with: Transmission {
+            lmtp: listener.kind == Kind::Lmtp,
+            extended,
+            utf8: transaction.envelope().is_smtputf8(),
+            tls: session.tls.is_some(),
+            authenticated: session.auth_user.is_some(),
+        },
+        tls_cipher: session.tls.as_ref().map(|tls| tls.cipher.as_str()),
+        id: transaction.id(),
+        recipients: &named,
+        date: now,
+    };
+    received.to_field()
 }
 
 fn unreadable(id: QueueId, error: &std::io::Error) -> Reply {

@@ -6,24 +6,30 @@
 //!
 //! A connection is one task; it holds no read buffer while it waits, so that thousands of idle ones stay small.
 //!
-//! Standards: RFC 5321 (3.7 relaying, 4.4 trace information, 6.1 responsibility, 6.3 loops), RFC 7505 is the other side's.
+//! Standards: RFC 5321 (3.7 relaying, 4.4 trace information, 6.1 responsibility, 6.3 loops), 6409 (submission), 2033 (LMTP), 3207 and
+//! 8314 (TLS), 4954 (AUTH).
 //! Limits: [`Limits`], and those of the session in [`smtp::Limits`].
 //! Cancel safety: a task that is dropped leaves nothing behind: what it had received is not committed, and a spool file removes
 //! itself. A commit under way goes on.
-//! Known gaps: TLS, AUTH, LMTP and the PROXY protocol are not offered.
+//! Known gaps: none.
 
 mod admission;
+mod authentication;
 mod commit;
 mod connection;
+mod dialogue;
 mod fate;
+mod judgement;
 mod listener;
 mod options;
 mod policy;
 mod reception;
 mod server;
 mod stats;
+mod stream;
+mod submission;
 mod transaction;
 
-pub use options::{Limits, ListenerOptions, Options, Services};
+pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
 pub use server::Server;
 pub use stats::{Stats, StatsSnapshot};

@@ -95,7 +95,7 @@ fn open(
     if let Err(error) = stream.set_nodelay(true) {
         warn!(peer = %peer.ip(), %error, "cannot set TCP_NODELAY");
     }
-    let connection = Connection::new(stream, peer, listener, options.clone(), shared.clone());
+    let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());
     let (stop, alive, shared) = (stop.clone(), alive.clone(), shared.clone());
     tokio::spawn(async move {
         let open = shared.count_session();

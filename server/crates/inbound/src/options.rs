@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::LocalDomains;
+use accounts::{Authenticator, LocalDomains};
 use ipnet::IpNet;
 
 /// The receiving side's options. A reload makes new ones; a session keeps those that it began with.
@@ -12,10 +12,12 @@ use ipnet::IpNet;
 pub struct Options {
     /// This host's name, as in Received.
     pub hostname: Arc<str>,
-    pub listeners: Vec<ListenerOptions>,
+    pub listeners: Vec<Arc<ListenerOptions>>,
     /// Clients from here may send to any domain; nobody else may.
     pub relay_networks: Vec<IpNet>,
     pub local: Arc<LocalDomains>,
+    /// Who may authenticate, and how; nothing: nobody.
+    pub authenticator: Option<Authenticator>,
     pub limits: Limits,
     /// Whether the name of a client is looked up and confirmed (RFC 8601 section 2.7.3); loopback and private addresses never are.
     pub reverse_dns: bool,
@@ -27,7 +29,64 @@ pub struct ListenerOptions {
     /// The name that plugins and logs see.
     pub name: Arc<str>,
     pub bind: Vec<SocketAddr>,
+    pub kind: Kind,
+    pub tls: TlsMode,
+    /// How long a client may take for a TLS handshake.
+    pub handshake_timeout: Duration,
     pub session: Arc<smtp::server::Options>,
+    /// Clients from here may speak for others with XCLIENT.
+    pub xclient: Vec<IpNet>,
+    /// How long the greeting waits for clients that speak before it; zero: it does not wait, and nobody is refused for it.
+    pub greeting_delay: Duration,
+    /// Whether Received leaves out where the client called from.
+    pub hides_client: bool,
+}
+
+impl Default for ListenerOptions {
+    /// One that is bound nowhere.
+    fn default() -> Self {
+        Self {
+            name: "".into(),
+            bind: Vec::new(),
+            kind: Kind::default(),
+            tls: TlsMode::default(),
+            handshake_timeout: Duration::from_secs(30),
+            session: Arc::new(smtp::server::Options::new("")),
+            xclient: Vec::new(),
+            greeting_delay: Duration::ZERO,
+            hides_client: false,
+        }
+    }
+}
+
+impl ListenerOptions {
+    /// Whether AUTH is offered: not in LMTP, where a mail server hands over what it has taken.
+    pub(crate) fn offers_auth(&self) -> bool {
+        self.kind != Kind::Lmtp
+    }
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Mail from other servers, and from clients that may relay.
+    #[default]
+    Mx,
+    /// Mail from users (RFC 6409): AUTH comes first, and what a message lacks is added.
+    Submission,
+    /// Mail for our own mailboxes from a server beside this one (RFC 2033).
+    Lmtp,
+}
+
+/// When a listener's connections are under TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsMode {
+    #[default]
+    Off,
+    /// After STARTTLS (RFC 3207).
+    StartTls,
+    /// From the first octet (RFC 8314 section 3.3).
+    Implicit,
 }
 
 /// Limits over all sessions. Those of one session are in [`smtp::Limits`].
@@ -37,7 +96,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions at once from one IPv4 address or one IPv6 /64; over it 421 4.7.0.
     pub sessions_per_address: usize,
-    /// Octets of content that all sessions hold in memory; over it content goes to the disk as it arrives.
+    /// Octets of content that all sessions hold in memory; over it content goes to the disk as it arrives. Over twice as many MAIL is
+    /// answered 452 4.3.1.
     pub content_memory: usize,
     /// Octets of a message's header block; over it 552 5.3.4.
     pub header_size: u64,
@@ -70,4 +130,6 @@ pub struct Services {
     pub courier: Arc<dyn queue::Courier>,
     pub hooks: Arc<dyn hooks::Hooks>,
     pub resolver: Arc<dyn dns::Resolver>,
+    /// The certificates; nothing: there is no TLS.
+    pub tls: Option<tls::Acceptor>,
 }

@@ -1,8 +1,10 @@
-//! Whom we take mail for: our own mailboxes from anybody, other domains from the networks that may relay.
+//! Whom we take mail from and for: our own mailboxes from anybody; other domains from users and from the networks that may
+//! relay; and in a user's name from that user alone.
 
-use accounts::Lookup;
-use model::{ForwardPath, Mailbox, Reply};
 use std::net::IpAddr;
+
+use accounts::{Lookup, User};
+use model::{ForwardPath, Mailbox, Reply, ReversePath};
 
 use crate::options::Options;
 
@@ -10,7 +12,7 @@ use crate::options::Options;
 ///
 /// # Errors
 /// The reply to RCPT: 550 5.1.1 for a mailbox that we do not have, 550 5.7.1 for a domain that is not ours.
-pub(crate) fn recipient(path: &ForwardPath, peer: IpAddr, options: &Options) -> Result<Mailbox, Reply> {
+pub(crate) fn recipient(path: &ForwardPath, may_relay: bool, options: &Options) -> Result<Mailbox, Reply> {
     let mailbox = match path {
         ForwardPath::Postmaster => options.local.postmaster().clone(),
         ForwardPath::Mailbox(mailbox) => mailbox.clone(),
@@ -19,14 +21,27 @@ pub(crate) fn recipient(path: &ForwardPath, peer: IpAddr, options: &Options) -> 
         Lookup::Local { .. } | Lookup::Alias(_) => Ok(mailbox),
         Lookup::Unknown => Err(Reply::new(550, (5, 1, 1), format!("no mailbox {mailbox} here"))),
         //= RFC 5321 section 3.6.2: a server that does not relay for this client says 550.
-        Lookup::NotLocal if may_relay(peer, options) => Ok(mailbox),
+        Lookup::NotLocal if may_relay => Ok(mailbox),
         Lookup::NotLocal => {
             Err(Reply::new(550, (5, 7, 1), format!("relaying to {} denied", mailbox.domain())))
         }
     }
 }
 
-/// Whether this client may send to any domain.
+/// Whether somebody may send in this sender's name. The null reverse-path is everybody's: programs that read mail report with it.
+///
+/// # Errors
+/// The reply to MAIL: 553 5.7.1 for a user who is somebody else (RFC 6409 section 6.1).
+pub(crate) fn sender(sender: &ReversePath, user: Option<&User>, options: &Options) -> Result<(), Reply> {
+    match (sender, user) {
+        (ReversePath::Mailbox(address), Some(user)) if !user.may_send_as(address, &options.local) => {
+            Err(Reply::new(553, (5, 7, 1), format!("{} may not send as {address}", user.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a client may send to any domain because of where it calls from.
 pub(crate) fn may_relay(peer: IpAddr, options: &Options) -> bool {
     let peer = peer.to_canonical();
     options.relay_networks.iter().any(|network| network.contains(&peer))

@@ -21,6 +21,11 @@ impl ContentMemory {
     pub(crate) fn new() -> Self {
         Self { held: AtomicUsize::new(0) }
     }
+
+    /// Whether so much is held, over a budget that content is moved to the disk for already, that no message may begin.
+    pub(crate) fn is_full(&self, budget: usize) -> bool {
+        self.held.load(Relaxed) > budget.saturating_mul(2)
+    }
 }
 
 /// The content of one message, as far as it has arrived.

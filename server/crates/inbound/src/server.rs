@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use model::SessionId;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admission::Admission;
 use crate::listener;
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) content_memory: Arc<ContentMemory>,
     pub(crate) stats: Arc<Stats>,
+    /// Who may check a password now.
+    pub(crate) password_checks: Semaphore,
     /// How long a reply may wait for a client that does not read.
     pub(crate) write_timeout: Duration,
     next_session: AtomicU64,
@@ -70,6 +72,9 @@ pub struct Server {
 /// How long a reply may wait for a client that does not read: RFC 5321 section 4.5.3.2.7 gives a command as much.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Passwords that are checked at once: each keeps a core busy for tens of milliseconds.
+const PASSWORD_CHECKS: usize = 2;
+
 impl Server {
     /// Binds every listener's addresses; nothing is accepted yet. Must be called inside a tokio runtime.
     ///
@@ -97,6 +102,7 @@ impl Server {
             admission: Arc::default(),
             content_memory: Arc::new(ContentMemory::new()),
             stats: Arc::default(),
+            password_checks: Semaphore::new(PASSWORD_CHECKS),
             write_timeout: WRITE_TIMEOUT,
             // Session ids of one run rise, and do not meet those of the run before.
             next_session: AtomicU64::new(clock::wall().0 << 20),

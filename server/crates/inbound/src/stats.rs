@@ -15,6 +15,10 @@ pub struct Stats {
     pub(crate) discarded: AtomicU64,
     pub(crate) held: AtomicU64,
     pub(crate) recipients_refused: AtomicU64,
+    pub(crate) authenticated: AtomicU64,
+    pub(crate) auth_failures: AtomicU64,
+    pub(crate) handshakes: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -38,6 +42,14 @@ pub struct StatsSnapshot {
     pub held: u64,
     /// Recipients that were refused.
     pub recipients_refused: u64,
+    /// Successful authentications.
+    pub authenticated: u64,
+    /// Failed ones.
+    pub auth_failures: u64,
+    /// TLS handshakes that were finished.
+    pub handshakes: u64,
+    /// TLS handshakes that failed or took too long.
+    pub handshakes_failed: u64,
 }
 
 impl Stats {
@@ -53,6 +65,10 @@ impl Stats {
             discarded: self.discarded.load(Relaxed),
             held: self.held.load(Relaxed),
             recipients_refused: self.recipients_refused.load(Relaxed),
+            authenticated: self.authenticated.load(Relaxed),
+            auth_failures: self.auth_failures.load(Relaxed),
+            handshakes: self.handshakes.load(Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Relaxed),
         }
     }
 }

@@ -138,8 +138,10 @@ impl Inner {
 
     /// Takes a fresh entry. What there is no room for is found through the store.
     pub(crate) fn take(self: &Arc<Self>, entry: Arc<Entry>, content: Content) {
-        if self.is_stopping() || entry.due().is_none() {
-            return;
+        let Some(due) = entry.due().filter(|_| !self.is_stopping()) else { return };
+        // Its sender asked for it to wait (RFC 4865): it is found through the store when its time has come.
+        if due > clock::wall() {
+            return self.schedule.note_due(due);
         }
         let limits = &self.options().limits;
         if self.active.passes() >= limits.active_entries {

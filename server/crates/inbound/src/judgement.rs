@@ -1,0 +1,92 @@
+//! The hooks are asked, and what they say becomes an answer to the client and a fate of the mail.
+
+use std::sync::Arc;
+
+use hooks::{Request, Stage, Verdict};
+use model::{QueueId, Reply};
+use smtp::server::Answer;
+use tracing::info;
+
+use crate::connection::Connection;
+use crate::fate::Fate;
+use crate::transaction::Transaction;
+
+impl Connection {
+    /// Asks the hooks, when any of them wants to be asked, and takes over what they rewrote.
+    pub(crate) async fn ask(&mut self, request: Request<'_>) -> (Verdict, Option<Arc<str>>) {
+        if !self.hooks.stages().contains(request.stage()) {
+            return (Verdict::Proceed, None);
+        }
+        let transaction = self.transaction.as_ref().map(|transaction| &transaction.facts);
+        let answer = self.hooks.ask(request, &self.facts, transaction).await;
+        if let Some(transaction) = &mut self.transaction {
+            if let Some(envelope) = answer.envelope {
+                transaction.set_envelope(envelope);
+            }
+            if let Some(content) = answer.content {
+                transaction.set_content(content);
+            }
+        }
+        (answer.verdict, answer.by)
+    }
+
+    /// A verdict that covers every message of the session.
+    pub(crate) fn session_verdict(&mut self, stage: Stage, verdict: (Verdict, Option<Arc<str>>)) -> Answer {
+        let (answer, fate) = self.judge(stage, verdict);
+        self.fate = std::mem::take(&mut self.fate).and(fate);
+        answer
+    }
+
+    /// A verdict that covers the transaction.
+    pub(crate) fn transaction_verdict(
+        &mut self,
+        stage: Stage,
+        verdict: (Verdict, Option<Arc<str>>),
+    ) -> Answer {
+        let (answer, fate) = self.judge(stage, verdict);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.fate = std::mem::take(&mut transaction.fate).and(fate);
+        }
+        answer
+    }
+
+    /// What is answered, and what becomes of what was decided on.
+    pub(crate) fn judge(&self, stage: Stage, (verdict, by): (Verdict, Option<Arc<str>>)) -> (Answer, Fate) {
+        if !matches!(verdict, Verdict::Proceed | Verdict::Accept) {
+            self.log_verdict(stage, &verdict, by.as_deref());
+        }
+        match verdict {
+            Verdict::Proceed | Verdict::Accept => (Answer::Proceed, Fate::Deliver),
+            Verdict::Reject(reply) | Verdict::TempFail(reply) => (Answer::Say(reply), Fate::Deliver),
+            Verdict::Disconnect(reply) => (Answer::Close(reply), Fate::Deliver),
+            Verdict::Discard(reason) => (Answer::Proceed, Fate::Discard(reason.into())),
+            Verdict::Quarantine(reason) => (Answer::Proceed, Fate::Hold(reason.into())),
+        }
+    }
+
+    fn log_verdict(&self, stage: Stage, verdict: &Verdict, plugin: Option<&str>) {
+        match verdict {
+            Verdict::Reject(reply) | Verdict::TempFail(reply) | Verdict::Disconnect(reply) => {
+                self.log_refusal(stage, plugin, reply);
+            }
+            Verdict::Discard(reason) | Verdict::Quarantine(reason) => info!(
+                queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
+                peer = %self.facts.peer.ip(), hook = stage.name(), plugin, verdict = verdict.name(), reason,
+                "decided by a plugin"
+            ),
+            Verdict::Proceed | Verdict::Accept => {}
+        }
+    }
+
+    pub(crate) fn log_refusal(&self, stage: Stage, plugin: Option<&str>, reply: &Reply) {
+        info!(
+            queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
+            peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), hook = stage.name(), plugin, %reply,
+            "refused"
+        );
+    }
+
+    fn queue_id(&self) -> Option<QueueId> {
+        self.transaction.as_ref().map(Transaction::id)
+    }
+}
