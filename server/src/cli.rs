@@ -17,7 +17,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server
     Serve(ConfigFile),
-    /// Read the configuration and the plugins as serve would, and say every fault
+    /// Read the configuration, the certificates and the plugins as serve would, and say every fault
     Check(ConfigFile),
     /// Tell how the running server is
     Status(Reading),

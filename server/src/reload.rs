@@ -19,6 +19,7 @@ pub(crate) struct Reloader {
     started: Config,
     /// One reload after the other.
     turn: Mutex<()>,
+    tls: tls::Acceptor,
     inbound: Arc<inbound::Server>,
     engine: outbound::Engine,
     plugins: PluginHost,
@@ -27,18 +28,19 @@ pub(crate) struct Reloader {
 impl Reloader {
     pub(crate) fn new(
         started: Config,
+        tls: tls::Acceptor,
         inbound: Arc<inbound::Server>,
         engine: outbound::Engine,
         plugins: PluginHost,
     ) -> Self {
         let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
-        Self { file, started, turn: Mutex::default(), inbound, engine, plugins }
+        Self { file, started, turn: Mutex::default(), tls, inbound, engine, plugins }
     }
 
     /// Reads the file and swaps the options.
     ///
     /// # Errors
-    /// The faults of the file, a line each; nothing was changed.
+    /// The faults of the file and of the certificates that it names, a line each; nothing was changed.
     pub(crate) async fn reload(&self) -> Result<Reloaded, String> {
         let _turn = self.turn.lock().await;
         let file = self.file.clone();
@@ -52,6 +54,7 @@ impl Reloader {
                 return Err(faults.to_string());
             }
         };
+        self.replace_certificates(config.tls.clone()).await?;
         let needs_restart = needs_restart(&self.started, &config);
         self.inbound.replace_options(config.inbound);
         self.engine.reload(Arc::new(config.outbound));
@@ -65,6 +68,20 @@ impl Reloader {
         }
         tracing::info!("the configuration was read again");
         Ok(Reloaded { refused, needs_restart })
+    }
+}
+
+impl Reloader {
+    /// The one part of a configuration that may fail after it was read; so it comes before all that is swapped.
+    async fn replace_certificates(&self, options: tls::Options) -> Result<(), String> {
+        let tls = self.tls.clone();
+        let replaced = tokio::task::spawn_blocking(move || tls.replace(options)).await;
+        replaced.map_err(|error| error.to_string())?.map_err(|faults| {
+            for fault in &faults.0 {
+                tracing::error!(%fault, "the certificates cannot be used; the new configuration counts for nothing");
+            }
+            faults.to_string()
+        })
     }
 }
 

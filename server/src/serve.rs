@@ -1,6 +1,6 @@
 //! `serve`: puts the rooms together, and takes them apart when the server is to stop.
 //!
-//! The order: queue, resolver, plugins, delivery, listeners, control socket; only then is anything accepted. Stopping goes the
+//! The order: certificates, queue, resolver, plugins, delivery, listeners, control socket; only then is anything accepted. Stopping goes the
 //! other way round within 30 s, and what was not finished is in the queue.
 
 use std::fs::DirBuilder;
@@ -37,17 +37,18 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let named = || format!("cannot open the data directory {}", config.data_dir.display());
     // Mail is nobody else's to read. A directory that is there keeps the mode that it was given.
     DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(named)?;
+    let tls = tls::Acceptor::open(config.tls.clone())?;
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, Arc::clone(&store)));
+    let served = runtime.block_on(run(config, Arc::clone(&store), tls));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
     served
 }
 
-async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
+async fn run(config: Config, store: Arc<DiskStore>, tls: tls::Acceptor) -> Result<()> {
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -68,7 +69,7 @@ async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
         courier: Arc::new(engine.clone()),
         hooks: Arc::new(plugins.clone()),
         resolver,
-        tls: None,
+        tls: Some(tls.clone()),
     };
     let bound = bind(&config, services);
     let (inbound, mut control) = match bound {
@@ -79,7 +80,8 @@ async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
         }
     };
     let hostname = config.inbound.hostname.to_string();
-    let reloader = Arc::new(Reloader::new(config, Arc::clone(&inbound), engine.clone(), plugins.clone()));
+    let reloader =
+        Arc::new(Reloader::new(config, tls.clone(), Arc::clone(&inbound), engine.clone(), plugins.clone()));
     let for_socket = Arc::clone(&reloader);
     control.start(admin::Services {
         version: env!("CARGO_PKG_VERSION"),
@@ -94,11 +96,13 @@ async fn run(config: Config, store: Arc<DiskStore>) -> Result<()> {
             Box::pin(async move { reloader.reload().await })
         }),
     });
+    let renewals = tokio::spawn(tls.watch());
     inbound.start();
     announce(&inbound);
     wait_for_the_end(&mut signals, &reloader).await;
     tracing::info!("stopping");
     drop(watch);
+    renewals.abort();
     tokio::select! {
         () = stop(&inbound, &engine) => tracing::info!("stopped"),
         () = asked_again(&mut signals) => {

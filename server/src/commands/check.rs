@@ -1,5 +1,6 @@
 //! `check`: what `serve` would find, without serving.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use plugin_host::{PluginHost, Services};
 
 use super::output::print;
 
-/// Reads the configuration and loads the plugins; every fault is said.
+/// Reads the configuration and the certificates and loads the plugins; every fault is said.
 pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     let config = Config::load(file)?;
+    let certificates = tls::check(&config.tls);
     let resolver = dns::Hickory::new(&config.dns).context("dns")?;
     // A plugin's init may ask its key-value space; the server's own is in use.
     let scratch = Scratch::new()?;
@@ -26,14 +28,20 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
         let host = PluginHost::open(options, services)?;
         anyhow::Ok(host.load_all().await)
     })?;
-    let refused: Vec<String> = reports
-        .into_iter()
-        .filter_map(|report| {
-            let error = report.outcome.err()?;
-            let what = report.file.map_or(report.name, |file| file.display().to_string());
-            Some(format!("{what}: {error}"))
-        })
-        .collect();
+    let (warnings, mut refused) = match certificates {
+        Ok(warnings) => (warnings, Vec::new()),
+        Err(faults) => (Vec::new(), faults.0.iter().map(ToString::to_string).collect()),
+    };
+    for warning in warnings {
+        // There is nobody left to tell if this fails.
+        let _ = writeln!(std::io::stderr(), "waxwing: warning: {warning}");
+    }
+    let plugins = reports.into_iter().filter_map(|report| {
+        let error = report.outcome.err()?;
+        let what = report.file.map_or(report.name, |file| file.display().to_string());
+        Some(format!("{what}: {error}"))
+    });
+    refused.extend(plugins);
     anyhow::ensure!(refused.is_empty(), "{}", refused.join("\nwaxwing: "));
     print(&format!("{}: ok\n", config.file.display()))
 }

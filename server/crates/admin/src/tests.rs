@@ -31,6 +31,7 @@ async fn services() -> Services {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
         relay_networks: Vec::new(),
+        authenticator: None,
         local: Arc::new(
             accounts::LocalDomains::new(accounts::Options {
                 hostname: "mx.example.org".parse().unwrap(),
@@ -46,6 +47,7 @@ async fn services() -> Services {
         courier: Arc::new(engine.clone()),
         hooks: Arc::new(plugins.clone()),
         resolver,
+        tls: None,
     };
     Services {
         version: "0.0.0",

@@ -4,26 +4,28 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use inbound::ListenerOptions;
+use inbound::{ListenerOptions, TlsMode};
 use smtp::server::Options as Session;
 use smtp::{BareNewline, Paths};
 
 use crate::reader::Table;
+use crate::tls::Tls;
 
 /// The listeners; `session` is what their sessions have in common.
-pub(crate) fn listeners(root: &Table<'_>, session: &Session) -> Vec<Arc<ListenerOptions>> {
+pub(crate) fn listeners(root: &Table<'_>, session: &Session, tls: &Tls) -> Vec<Arc<ListenerOptions>> {
     let tables = root.tables("listener", "listener");
     if root.get("listener").is_none() {
         root.missing("listener", "is missing; without a [[listener]] no mail can arrive");
     }
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
-    tables.iter().map(|table| listener(table, session.clone(), &mut names, &mut addresses).into()).collect()
+    tables.iter().map(|table| listener(table, session.clone(), tls, &mut names, &mut addresses).into()).collect()
 }
 
 fn listener(
     table: &Table<'_>,
     mut session: Session,
+    tls: &Tls,
     names: &mut HashSet<String>,
     addresses: &mut HashSet<SocketAddr>,
 ) -> ListenerOptions {
@@ -36,6 +38,8 @@ fn listener(
     ListenerOptions {
         name: name(table, names).into(),
         bind: bind(table, addresses),
+        tls: tls_mode(table, tls),
+        handshake_timeout: tls.handshake_timeout,
         session: Arc::new(session),
         ..ListenerOptions::default()
     }
@@ -78,21 +82,27 @@ fn bind(table: &Table<'_>, taken: &mut HashSet<SocketAddr>) -> Vec<SocketAddr> {
     addresses.into_iter().map(|(_, address)| address).collect()
 }
 
+fn tls_mode(table: &Table<'_>, tls: &Tls) -> TlsMode {
+    let mut mode = TlsMode::Off;
+    let modes = [("off", TlsMode::Off), ("starttls", TlsMode::StartTls), ("implicit", TlsMode::Implicit)];
+    table.set_choice("tls", &mut mode, &modes);
+    if let Some(item) = table.get("tls")
+        && mode != TlsMode::Off
+        && tls.options.certificates.is_empty()
+    {
+        item.fault("needs a certificate; name one in [tls] with certificate and key");
+    }
+    mode
+}
+
 /// What the contract of the configuration has, and this version cannot carry out.
 fn refuse_later(table: &Table<'_>) {
-    let known = [
-        ("kind", "mx", ["submission", "lmtp"], "has only listeners of the kind \"mx\" yet"),
-        ("tls", "off", ["starttls", "implicit"], "does not do TLS yet; write \"off\""),
-    ];
-    for (key, can, cannot, why) in known {
-        let mut chosen = can;
-        let choices = [(can, can), (cannot[0], cannot[0]), (cannot[1], cannot[1])];
-        table.set_choice(key, &mut chosen, &choices);
-        if let Some(item) = table.get(key)
-            && chosen != can
-        {
-            item.fault(format!("this version of Waxwing {why}"));
-        }
+    let mut kind = "mx";
+    table.set_choice("kind", &mut kind, &["mx", "submission", "lmtp"].map(|kind| (kind, kind)));
+    if let Some(item) = table.get("kind")
+        && kind != "mx"
+    {
+        item.fault("this version of Waxwing has only listeners of the kind \"mx\" yet");
     }
     if let Some(item) = table.get("proxy-protocol")
         && !matches!(item.value(), toml::de::DeValue::Boolean(false))

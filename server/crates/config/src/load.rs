@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use crate::fault::{Faults, Notes};
 use crate::reader::Table;
 use crate::server::Log;
-use crate::{domain, limits, listener, network, outbound as delivery, plugins, server};
+use crate::{domain, limits, listener, network, outbound as delivery, plugins, server, tls as certificates};
 
 /// Where the file is looked for when nobody says where it is.
 const PLACES: [&str; 2] = ["waxwing.toml", "/etc/waxwing/waxwing.toml"];
@@ -28,6 +28,8 @@ pub struct Config {
     pub outbound: outbound::Options,
     pub store: store::Options,
     pub dns: dns::Options,
+    /// With no certificate when no listener needs one.
+    pub tls: tls::Options,
     pub plugins: plugin_host::Options,
     pub log: Log,
 }
@@ -84,9 +86,10 @@ impl Config {
             limits: limits::session(&limits),
             ..smtp::server::Options::new(hostname.as_str())
         };
+        let tls = certificates::tls(&root);
         let inbound = inbound::Options {
             hostname: hostname.as_str().into(),
-            listeners: listener::listeners(&root, &session),
+            listeners: listener::listeners(&root, &session, &tls),
             relay_networks: network::relay_networks(&root),
             local: Arc::new(domains.accounts?),
             authenticator: None,
@@ -105,7 +108,8 @@ impl Config {
         let (plugins, spaces) = plugins::plugins(&root, &data_dir);
         store.key_value = spaces;
         let log = server::log(&root);
-        Some(Self { file: file.to_owned(), data_dir, inbound, outbound, store, dns, plugins, log })
+        let tls = tls.options;
+        Some(Self { file: file.to_owned(), data_dir, inbound, outbound, store, dns, tls, plugins, log })
     }
 }
 

@@ -55,6 +55,8 @@ fn the_rest_of_an_example_is_read() {
         (smtp::Paths::Strict, smtp::BareNewline::Convert)
     );
     assert_eq!(mx.session.limits.message_size, 25 << 20);
+    assert_eq!((mx.tls, lan.tls), (inbound::TlsMode::StartTls, inbound::TlsMode::Off));
+    assert_eq!(mx.handshake_timeout, Duration::from_secs(10));
     assert_eq!(inbound.limits.sessions, 0x400);
     assert_eq!(inbound.relay_networks, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(outbound.smarthost.as_ref().unwrap().to_string(), "smtp.provider.example:587");
@@ -76,6 +78,21 @@ fn the_rest_of_an_example_is_read() {
     let settings = "{\"text\":\"Sent through Waxwing\",\"lines\":[1,2.5,true],\"since\":\"2026-01-01\"}";
     assert_eq!(footer.settings, serde_json::from_str::<serde_json::Value>(settings).unwrap());
     assert_eq!(config.log, crate::Log { format: crate::LogFormat::Json, level: crate::LogLevel::Debug });
+}
+
+#[test]
+fn the_certificates_of_an_example_are_read() {
+    let tls = parse(include_str!("tests/example.toml")).unwrap().tls;
+    let files = |certificate: &str, key: &str| tls::CertificateFiles {
+        certificate: Path::new("/etc/waxwing").join(certificate),
+        key: Path::new("/etc/waxwing").join(key),
+        stand_in: Vec::new(),
+    };
+    let both = [files("tls/fullchain.pem", "tls/key.pem"), files("tls/other.pem", "tls/other.pem")];
+    assert_eq!(tls.certificates, both);
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/waxwing/tls/clients.pem")));
+    assert_eq!(tls.min_version, tls::MinVersion::Tls13);
+    assert_eq!(parse(LEAST).unwrap().tls, tls::Options::default());
 }
 
 #[test]

@@ -89,6 +89,17 @@ pub enum TlsMode {
     Implicit,
 }
 
+/// When a listener's sessions turn to TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    #[default]
+    Off,
+    /// When the client asks for it (RFC 3207).
+    StartTls,
+    /// Before anything is said (RFC 8314 section 3.3).
+    Implicit,
+}
+
 /// Limits over all sessions. Those of one session are in [`smtp::Limits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -30,6 +30,8 @@ const TABLE: &str = "table";
 pub const SECTIONS: &[Section] = &[
     ROOT,
     LISTENER,
+    TLS,
+    TLS_CERTIFICATES,
     DOMAIN,
     DELIVER,
     RELAY,
@@ -64,6 +66,7 @@ const ROOT: Section = Section {
             "Where queue, plugin data, compiled plugins and control socket are kept. One server at a time.",
         ),
         required("listener", "tables", "Where clients connect; see `[[listener]]`."),
+        optional("tls", TABLE, "no certificate", "Certificates and keys; see `[tls]`."),
         optional("domain", "tables", "none", "The domains whose mail ends here; see `[[domain]]`."),
         optional(
             "relay",
@@ -77,7 +80,6 @@ const ROOT: Section = Section {
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
         optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
-        later("tls", TABLE, "Certificate and key."),
         later("user", "tables", "Who may submit mail with a password."),
         later("metrics", TABLE, "Where Prometheus may ask."),
     ],
@@ -102,9 +104,9 @@ const LISTENER: Section = Section {
         ),
         key(
             "tls",
+            "\"off\", \"starttls\" or \"implicit\"",
             "\"off\"",
-            "\"off\"",
-            "`starttls` and `implicit` are refused: this version does not do TLS yet.",
+            "Whether clients may turn to TLS with STARTTLS, or start with it. Both need a certificate; see `[tls]`.",
         ),
         key(
             "proxy-protocol",
@@ -127,6 +129,45 @@ const LISTENER: Section = Section {
              never ends a message.",
         ),
     ],
+};
+
+const TLS: Section = Section {
+    name: "tls",
+    written: "`[tls]`",
+    doc: "What clients are shown, and what they are asked for. The files are looked at every minute and read again when they \
+          have changed; where a new one cannot be used, the old one stays and the log says why.",
+    keys: &[
+        optional(
+            "certificate",
+            PATH,
+            "none",
+            "PEM: the server's certificate, and behind it those that lead to an authority.",
+        ),
+        optional("key", PATH, "none", "PEM: its private key, without a passphrase. May be the same file."),
+        optional(
+            "certificates",
+            "tables",
+            "none",
+            "More of them, chosen by the name that a client asks for; see `[[tls.certificates]]`.",
+        ),
+        optional(
+            "client-ca",
+            PATH,
+            "no client is asked",
+            "PEM: the authorities that vouch for clients. Clients are asked for a certificate; one without, or with another, is \
+             served all the same, and has no name.",
+        ),
+        key("min-version", "\"1.2\" or \"1.3\"", "\"1.2\"", "The oldest version of TLS that is spoken."),
+        key("handshake-timeout", SPAN, "\"30s\"", "How long a client may take for a handshake."),
+    ],
+};
+
+const TLS_CERTIFICATES: Section = Section {
+    name: "tls.certificates",
+    written: "`[[tls.certificates]]`",
+    doc: "A certificate for the names that stand in it. The first of all, with that of `[tls]` before these, is shown to \
+          clients that ask for no name, or for one that is in none of them.",
+    keys: &[required("certificate", PATH, "As in `[tls]`."), required("key", PATH, "As in `[tls]`.")],
 };
 
 const DOMAIN: Section = Section {

@@ -120,8 +120,6 @@ servers = ["dns.example.org", "127.0.0.1"]
 smarthost = "smtp.example.org"
 "#;
     what_this_version_cannot_do_is_refused: r#"
-[tls]
-certificate = "/x"
 [[user]]
 name = "alice@example.org"
 [metrics]
@@ -132,8 +130,32 @@ grants = { http = ["api.example.org"] }
 name = "submission"
 bind = "127.0.0.1:587"
 kind = "submission"
-tls = "starttls"
 proxy-protocol = ["127.0.0.1"]
+"#;
+    tls_without_a_certificate: r#"
+[[listener]]
+name = "submission"
+bind = "127.0.0.1:587"
+tls = "starttls"
+[[listener]]
+name = "submissions"
+bind = "127.0.0.1:465"
+tls = "implicit"
+[[listener]]
+name = "odd"
+bind = "127.0.0.1:466"
+tls = "on"
+"#;
+    certificates: r#"
+[tls]
+certificate = "/x"
+min-version = "1.1"
+client-ca = ""
+handshake-timeout = "1h"
+[[tls.certificates]]
+key = "/y"
+certificat = "/x"
+[[tls.certificates]]
 "#;
     text_that_is_no_toml: r#"
 [limits
