@@ -1,5 +1,6 @@
-//! Against other people's programs: Postfix, swaks, nodemailer. Run by `make interop`, which installs them.
+//! Against other people's programs: Postfix, haproxy, swaks, nodemailer. Run by `make interop`, which installs them.
 
+mod haproxy;
 mod postfix;
 
 use std::process::Command;

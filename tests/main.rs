@@ -24,6 +24,7 @@ mod logs;
 mod main_job;
 mod mx_delivery;
 mod next_hops;
+mod proxy_protocol;
 mod relay_control;
 mod rewriting;
 mod tidy;

@@ -4,7 +4,7 @@
 //! reference ([`SECTIONS`], `reference.md`) is refused, with the nearest one that is.
 //!
 //! Limits: a file of 4 MiB; settings of a plugin 32 tables deep.
-//! Known gaps: submission, LMTP listeners, the PROXY protocol, HTTP grants and metrics are recognised and refused.
+//! Known gaps: HTTP grants and metrics are recognised and refused.
 
 mod domain;
 mod environment;

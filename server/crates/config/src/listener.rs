@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use inbound::{ListenerOptions, TlsMode};
+use inbound::{Kind, ListenerOptions, TlsMode};
+use ipnet::IpNet;
 use smtp::server::Options as Session;
 use smtp::{BareNewline, Paths};
+use toml::de::DeValue;
 
+use crate::network;
 use crate::reader::Table;
 use crate::tls::Tls;
 
@@ -19,7 +22,10 @@ pub(crate) fn listeners(root: &Table<'_>, session: &Session, tls: &Tls) -> Vec<A
     }
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
-    tables.iter().map(|table| listener(table, session.clone(), tls, &mut names, &mut addresses).into()).collect()
+    tables
+        .iter()
+        .map(|table| listener(table, session.clone(), tls, &mut names, &mut addresses).into())
+        .collect()
 }
 
 fn listener(
@@ -41,6 +47,7 @@ fn listener(
         tls: tls_mode(table, tls),
         handshake_timeout: tls.handshake_timeout,
         session: Arc::new(session),
+        proxy_networks: proxy_networks(table),
         ..ListenerOptions::default()
     }
 }
@@ -104,9 +111,20 @@ fn refuse_later(table: &Table<'_>) {
     {
         item.fault("this version of Waxwing has only listeners of the kind \"mx\" yet");
     }
-    if let Some(item) = table.get("proxy-protocol")
-        && !matches!(item.value(), toml::de::DeValue::Boolean(false))
-    {
-        item.fault("this version of Waxwing does not do the PROXY protocol yet; write false");
+}
+
+/// The proxies that are trusted to say whose connection they hand on.
+fn proxy_networks(table: &Table<'_>) -> Vec<IpNet> {
+    let Some(item) = table.get("proxy-protocol") else { return Vec::new() };
+    match item.value() {
+        DeValue::Boolean(false) => Vec::new(),
+        DeValue::Boolean(true) => {
+            item.fault("whoever connects could call itself anybody; name the networks of your proxies, as in [\"10.0.0.0/8\"]");
+            Vec::new()
+        }
+        _ => {
+            let networks = table.list("proxy-protocol", network::proxy_network).unwrap_or_default();
+            networks.into_iter().map(|(_, network)| network).collect()
+        }
     }
 }

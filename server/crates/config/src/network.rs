@@ -12,23 +12,43 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Who may send to domains that are not ours.
 pub(crate) fn relay_networks(root: &Table<'_>) -> Vec<IpNet> {
     let table = root.table("relay", "relay");
-    let networks = table.list("networks", network).unwrap_or_default();
+    let networks = table.list("networks", relay_network).unwrap_or_default();
     networks.into_iter().map(|(_, network)| network).collect()
 }
 
+fn relay_network(text: &str) -> Result<IpNet, String> {
+    match network(text)? {
+        wide if is_wide(&wide) => {
+            Err(format!("{wide} holds half the world or more: this would be an open relay"))
+        }
+        network => Ok(network),
+    }
+}
+
+/// The proxies of a listener, from an address or network.
+pub(crate) fn proxy_network(text: &str) -> Result<IpNet, String> {
+    match network(text)? {
+        wide if is_wide(&wide) => {
+            Err(format!("{wide} holds half the world or more, and each client could call itself anybody"))
+        }
+        network => Ok(network),
+    }
+}
+
+/// The widest networks that belong to one owner are an IPv4 /8 and an IPv6 /16 or narrower.
+fn is_wide(network: &IpNet) -> bool {
+    network.prefix_len() < if network.addr().is_ipv4() { 8 } else { 16 }
+}
+
+/// A network, or an address as a network of one.
 fn network(text: &str) -> Result<IpNet, String> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
         Err(_) => text
             .parse::<IpNet>()
-            .map_err(|_| format!("\"{text}\" is no network or address, as in \"192.0.2.0/24\" or \"::1\""))?,
-    };
-    // The widest networks that belong to one owner are an IPv4 /8 and an IPv6 /16 or narrower.
-    let widest = if network.addr().is_ipv4() { 8 } else { 16 };
-    if network.prefix_len() < widest {
-        return Err(format!("{network} holds half the world or more: this would be an open relay"));
+            .map(|network| network.trunc())
+            .map_err(|_| format!("\"{text}\" is no network or address, as in \"192.0.2.0/24\" or \"::1\"")),
     }
-    Ok(network.trunc())
 }
 
 /// The resolver's options, and whether the names of clients are looked up.

@@ -54,6 +54,8 @@ fn the_rest_of_an_example_is_read() {
         (lan.session.paths, lan.session.bare_newline),
         (smtp::Paths::Strict, smtp::BareNewline::Convert)
     );
+    assert_eq!(mx.proxy_networks, []);
+    assert_eq!(lan.proxy_networks, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(mx.session.limits.message_size, 25 << 20);
     assert_eq!((mx.tls, lan.tls), (inbound::TlsMode::StartTls, inbound::TlsMode::Off));
     assert_eq!(mx.handshake_timeout, Duration::from_secs(10));

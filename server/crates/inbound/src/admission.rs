@@ -25,18 +25,13 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Place {
     admission: Arc<Admission>,
-    network: IpAddr,
+    /// Nothing until it is known whose session it is.
+    network: Option<IpAddr>,
 }
 
 impl Admission {
-    /// A place for a client, or what it is told instead of a greeting.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        peer: IpAddr,
-        hostname: &str,
-        limits: &Limits,
-    ) -> Result<Place, Reply> {
-        let network = network_of(peer);
+    /// A place for a connection, whoever's it is, or what it is told instead of a greeting.
+    pub(crate) fn enter(self: &Arc<Self>, hostname: &str, limits: &Limits) -> Result<Place, Reply> {
         let mut open = self.open.lock();
         if open.sessions >= limits.sessions {
             return Err(Reply::new(
@@ -45,6 +40,16 @@ impl Admission {
                 format!("{hostname} has too many sessions, try again later"),
             ));
         }
+        open.sessions += 1;
+        Ok(Place { admission: self.clone(), network: None })
+    }
+}
+
+impl Place {
+    /// Counts the place for a client as well, or says what it is told instead of a greeting.
+    pub(crate) fn admit(&mut self, peer: IpAddr, hostname: &str, limits: &Limits) -> Result<(), Reply> {
+        let network = network_of(peer);
+        let mut open = self.admission.open.lock();
         let of_network = open.by_network.entry(network).or_default();
         if *of_network >= limits.sessions_per_address {
             return Err(Reply::new(
@@ -54,8 +59,8 @@ impl Admission {
             ));
         }
         *of_network += 1;
-        open.sessions += 1;
-        Ok(Place { admission: self.clone(), network })
+        self.network = Some(network);
+        Ok(())
     }
 }
 
@@ -63,10 +68,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock();
         open.sessions -= 1;
-        if let Some(count) = open.by_network.get_mut(&self.network) {
+        let Some(network) = self.network else { return };
+        if let Some(count) = open.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                open.by_network.remove(&self.network);
+                open.by_network.remove(&network);
             }
         }
     }
@@ -88,7 +94,11 @@ mod tests {
     fn places_are_limited_in_all_and_for_a_network_and_come_back() {
         let admission = Arc::new(Admission::default());
         let limits = Limits { sessions: 3, sessions_per_address: 2, ..Limits::default() };
-        let admit = |peer: &str| admission.admit(peer.parse().unwrap(), "mx.example", &limits);
+        let admit = |peer: &str| {
+            let mut place = admission.enter("mx.example", &limits)?;
+            place.admit(peer.parse().unwrap(), "mx.example", &limits)?;
+            Ok::<_, Reply>(place)
+        };
         let first = admit("2001:db8::1").unwrap();
         let _second = admit("2001:db8::2").unwrap();
         assert_eq!(admit("2001:db8::3").unwrap_err().status.unwrap().to_string(), "4.7.0");

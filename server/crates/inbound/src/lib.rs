@@ -23,6 +23,7 @@ mod judgement;
 mod listener;
 mod options;
 mod policy;
+mod proxy;
 mod reception;
 mod server;
 mod stats;

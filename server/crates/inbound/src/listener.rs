@@ -1,4 +1,4 @@
-//! Sockets that listen, and the loop that accepts.
+//! Sockets that listen, the loop that accepts, and what happens to a connection before it has a session.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +9,14 @@ use model::Reply;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use crate::admission::Place;
 use crate::connection::Connection;
+use crate::options::{ListenerOptions, Options};
 use crate::server::Shared;
 use crate::stats::count;
+use crate::{policy, proxy};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -67,6 +70,18 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
+/// A connection that was accepted, and what it came through.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    options: Arc<Options>,
+    /// Its number among the listeners of the options.
+    listener: usize,
+    shared: Arc<Shared>,
+    place: Place,
+    alive: mpsc::Sender<()>,
+}
+
 fn open(
     stream: TcpStream,
     peer: SocketAddr,
@@ -76,32 +91,77 @@ fn open(
     alive: &mpsc::Sender<()>,
 ) {
     let options = shared.options();
-    let Some(listener) = options.listeners.iter().find(|listener| listener.name == *name) else {
+    let Some(listener) = options.listeners.iter().position(|listener| listener.name == *name) else {
         // A reload took this listener out; its socket stays open until the next start.
         let reply = Reply::new(421, (4, 3, 2), format!("{} does not serve here any more", options.hostname));
         tokio::spawn(turn_away(stream, reply));
         return;
     };
-    let place = match shared.admission.admit(peer.ip(), &options.hostname, &options.limits) {
+    let place = match shared.admission.enter(&options.hostname, &options.limits) {
         Ok(place) => place,
-        Err(reply) => {
-            info!(peer = %peer.ip(), listener = %name, %reply, "turned away");
-            count(&shared.stats.turned_away);
-            tokio::spawn(turn_away(stream, reply));
-            return;
-        }
+        Err(reply) => return refuse(stream, peer, name, shared, reply),
     };
     // Replies are small and must not wait for the client's acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         warn!(peer = %peer.ip(), %error, "cannot set TCP_NODELAY");
     }
-    let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());
-    let (stop, alive, shared) = (stop.clone(), alive.clone(), shared.clone());
-    tokio::spawn(async move {
-        let open = shared.count_session();
-        connection.run(stop).await;
-        drop((open, place, alive));
-    });
+    let proxied = policy::is_among(peer.ip(), &options.listeners[listener].proxy_networks);
+    let (shared, alive) = (shared.clone(), alive.clone());
+    let accepted = Accepted { stream, peer, options, listener, shared, place, alive };
+    match proxied {
+        true => drop(tokio::spawn(accepted.hear_the_proxy(stop.clone()))),
+        false => accepted.begin(stop.clone()),
+    }
+}
+
+impl Accepted {
+    fn listener(&self) -> &ListenerOptions {
+        &self.options.listeners[self.listener]
+    }
+
+    /// A proxy's connection: who the client is stands in its first octets.
+    async fn hear_the_proxy(mut self, mut stop: watch::Receiver<bool>) {
+        let (proxy, listener) = (self.peer.ip().to_canonical(), self.listener().name.clone());
+        let patience = self.options.limits.proxy_timeout;
+        let said = tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            said = proxy::client(&mut self.stream, patience) => said,
+        };
+        match said {
+            Ok(Some(client)) => {
+                debug!(%proxy, %client, %listener, "a proxy hands on a connection");
+                self.peer = client;
+                self.begin(stop);
+            }
+            Ok(None) => self.begin(stop),
+            Err(error) => {
+                warn!(%proxy, %listener, %error, "closed a connection from a trusted proxy");
+                count(&self.shared.stats.turned_away);
+            }
+        }
+    }
+
+    /// The session, if the client may have one.
+    fn begin(self, stop: watch::Receiver<bool>) {
+        let Self { stream, peer, options, listener, shared, mut place, alive } = self;
+        let listener = &options.listeners[listener];
+        if let Err(reply) = place.admit(peer.ip(), &options.hostname, &options.limits) {
+            return refuse(stream, peer, &listener.name, &shared, reply);
+        }
+        let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());
+        tokio::spawn(async move {
+            let open = shared.count_session();
+            connection.run(stop).await;
+            drop((open, place, alive));
+        });
+    }
+}
+
+fn refuse(stream: TcpStream, peer: SocketAddr, listener: &Arc<str>, shared: &Shared, reply: Reply) {
+    info!(peer = %peer.ip(), %listener, %reply, "turned away");
+    count(&shared.stats.turned_away);
+    tokio::spawn(turn_away(stream, reply));
 }
 
 async fn turn_away(mut stream: TcpStream, reply: Reply) {

@@ -34,6 +34,8 @@ pub struct ListenerOptions {
     /// How long a client may take for a TLS handshake.
     pub handshake_timeout: Duration,
     pub session: Arc<smtp::server::Options>,
+    /// Proxies: a connection from here begins with a PROXY header, which says whose it is.
+    pub proxy_networks: Vec<IpNet>,
     /// Clients from here may speak for others with XCLIENT.
     pub xclient: Vec<IpNet>,
     /// How long the greeting waits for clients that speak before it; zero: it does not wait, and nobody is refused for it.
@@ -52,6 +54,7 @@ impl Default for ListenerOptions {
             tls: TlsMode::default(),
             handshake_timeout: Duration::from_secs(30),
             session: Arc::new(smtp::server::Options::new("")),
+            proxy_networks: Vec::new(),
             xclient: Vec::new(),
             greeting_delay: Duration::ZERO,
             hides_client: false,
@@ -89,17 +92,6 @@ pub enum TlsMode {
     Implicit,
 }
 
-/// When a listener's sessions turn to TLS.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    #[default]
-    Off,
-    /// When the client asks for it (RFC 3207).
-    StartTls,
-    /// Before anything is said (RFC 8314 section 3.3).
-    Implicit,
-}
-
 /// Limits over all sessions. Those of one session are in [`smtp::Limits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -118,6 +110,8 @@ pub struct Limits {
     pub expanded_recipients: usize,
     /// How long a client's name is looked up before the session goes on without.
     pub reverse_dns_timeout: Duration,
+    /// How long a proxy may take to send its PROXY header; then the connection is closed.
+    pub proxy_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -130,6 +124,7 @@ impl Default for Limits {
             hops: 100,
             expanded_recipients: 10_000,
             reverse_dns_timeout: Duration::from_secs(3),
+            proxy_timeout: Duration::from_secs(5),
         }
     }
 }

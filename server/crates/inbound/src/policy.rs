@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use accounts::{Lookup, User};
+use ipnet::IpNet;
 use model::{ForwardPath, Mailbox, Reply, ReversePath};
 
 use crate::options::Options;
@@ -43,6 +44,11 @@ pub(crate) fn sender(sender: &ReversePath, user: Option<&User>, options: &Option
 
 /// Whether a client may send to any domain because of where it calls from.
 pub(crate) fn may_relay(peer: IpAddr, options: &Options) -> bool {
-    let peer = peer.to_canonical();
-    options.relay_networks.iter().any(|network| network.contains(&peer))
+    is_among(peer, &options.relay_networks)
+}
+
+/// Whether an address is in one of these networks; an IPv4 address in IPv6 clothes is what it is.
+pub(crate) fn is_among(address: IpAddr, networks: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }

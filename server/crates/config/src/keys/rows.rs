@@ -110,9 +110,10 @@ const LISTENER: Section = Section {
         ),
         key(
             "proxy-protocol",
-            FLAG,
+            "false, or list of networks",
             "false",
-            "Anything but `false` is refused: this version does not do it yet.",
+            "Proxies that are trusted to say whose connection they hand on, as in `[\"10.0.0.0/8\"]`. A connection from there has to \
+             begin with a PROXY header, version 1 or 2; one from elsewhere is the client's own.",
         ),
         key(
             "strict-paths",
@@ -406,6 +407,12 @@ const LIMITS: Section = Section {
             SPAN,
             "\"3s\"",
             "How long a client's name is looked up before the session goes on without.",
+        ),
+        key(
+            "proxy-timeout",
+            SPAN,
+            "\"5s\"",
+            "How long a trusted proxy may take to send its PROXY header; then the connection is closed.",
         ),
     ],
 };

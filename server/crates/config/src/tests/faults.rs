@@ -109,6 +109,16 @@ bind = []
 [[listener]]
 name = ""
 "#;
+    proxies: r#"
+[[listener]]
+name = "a"
+bind = "127.0.0.1:26"
+proxy-protocol = true
+[[listener]]
+name = "b"
+bind = "127.0.0.1:27"
+proxy-protocol = ["0.0.0.0/0", "::/8", "10.0.0.0/8", "fe80::1", "proxy.example.org", 5]
+"#;
     open_relays: r#"
 [relay]
 networks = ["0.0.0.0/0", "::/0", "0.0.0.0/1", "192.0.2.0/24", "192.0.2.1", "10.0.0.0/33", "example.org"]
@@ -130,7 +140,6 @@ grants = { http = ["api.example.org"] }
 name = "submission"
 bind = "127.0.0.1:587"
 kind = "submission"
-proxy-protocol = ["127.0.0.1"]
 "#;
     tls_without_a_certificate: r#"
 [[listener]]
