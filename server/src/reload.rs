@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use admin::Reloaded;
-use config::Config;
+use config::{Config, Notice};
 use plugin_host::PluginHost;
 use tokio::sync::Mutex;
+
+use crate::serve::tell_the_service_manager;
 
 /// The rooms that take new options.
 pub(crate) struct Reloader {
@@ -43,6 +45,14 @@ impl Reloader {
     /// The faults of the file and of the certificates that it names, a line each; nothing was changed.
     pub(crate) async fn reload(&self) -> Result<Reloaded, String> {
         let _turn = self.turn.lock().await;
+        tell_the_service_manager(Notice::Reloading);
+        let done = self.read_and_swap().await;
+        // Whatever came of it: the server serves.
+        tell_the_service_manager(Notice::Ready);
+        done
+    }
+
+    async fn read_and_swap(&self) -> Result<Reloaded, String> {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || Config::load(Some(&file))).await;
         let config = match read.map_err(|error| error.to_string())? {

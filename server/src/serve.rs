@@ -1,7 +1,7 @@
 //! `serve`: puts the rooms together, and takes them apart when the server is to stop.
 //!
-//! The order: certificates, queue, resolver, plugins, delivery, listeners, control socket; only then is anything accepted. Stopping goes the
-//! other way round within 30 s, and what was not finished is in the queue.
+//! The order: the listeners' sockets, certificates, queue, resolver, plugins, delivery, listeners, control socket; only then is
+//! anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue.
 
 use std::fs::DirBuilder;
 use std::io::Write;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use admin::ControlSocket;
 use anyhow::{Context, Result};
-use config::Config;
+use config::{Config, Notice};
+use inbound::Sockets;
 use plugin_host::PluginHost;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -37,18 +38,20 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let named = || format!("cannot open the data directory {}", config.data_dir.display());
     // Mail is nobody else's to read. A directory that is there keeps the mode that it was given.
     DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(named)?;
+    let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
+    let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
     let tls = tls::Acceptor::open(config.tls.clone())?;
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, Arc::clone(&store), tls));
+    let served = runtime.block_on(run(config, sockets, Arc::clone(&store), tls));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
     served
 }
 
-async fn run(config: Config, store: Arc<DiskStore>, tls: tls::Acceptor) -> Result<()> {
+async fn run(config: Config, sockets: Sockets, store: Arc<DiskStore>, tls: tls::Acceptor) -> Result<()> {
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -71,7 +74,7 @@ async fn run(config: Config, store: Arc<DiskStore>, tls: tls::Acceptor) -> Resul
         resolver,
         tls: Some(tls.clone()),
     };
-    let bound = bind(&config, services);
+    let bound = take_over(&config, services, sockets);
     let (inbound, mut control) = match bound {
         Ok(bound) => bound,
         Err(error) => {
@@ -99,8 +102,10 @@ async fn run(config: Config, store: Arc<DiskStore>, tls: tls::Acceptor) -> Resul
     let renewals = tokio::spawn(tls.watch());
     inbound.start();
     announce(&inbound);
+    tell_the_service_manager(Notice::Ready);
     wait_for_the_end(&mut signals, &reloader).await;
     tracing::info!("stopping");
+    tell_the_service_manager(Notice::Stopping);
     drop(watch);
     renewals.abort();
     tokio::select! {
@@ -114,8 +119,12 @@ async fn run(config: Config, store: Arc<DiskStore>, tls: tls::Acceptor) -> Resul
     Ok(())
 }
 
-fn bind(config: &Config, services: inbound::Services) -> Result<(Arc<inbound::Server>, ControlSocket)> {
-    let inbound = inbound::Server::bind(config.inbound.clone(), services)?;
+fn take_over(
+    config: &Config,
+    services: inbound::Services,
+    sockets: Sockets,
+) -> Result<(Arc<inbound::Server>, ControlSocket)> {
+    let inbound = inbound::Server::new(config.inbound.clone(), services, sockets)?;
     let control = ControlSocket::bind(&config.data_dir)
         .with_context(|| format!("cannot make the control socket in {}", config.data_dir.display()))?;
     Ok((Arc::new(inbound), control))
@@ -127,6 +136,13 @@ fn announce(inbound: &inbound::Server) {
     for (name, address) in inbound.local_addresses() {
         // Nobody reads it: then nobody waits for it.
         let _ = writeln!(err, "listening {name} {address}");
+    }
+}
+
+/// Says how the server is to whoever started it, if it wants to know.
+pub(crate) fn tell_the_service_manager(notice: Notice) {
+    if let Err(error) = config::notify(notice) {
+        tracing::warn!(%error, ?notice, "the service manager cannot be told");
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Setup {
     tables: BTreeMap<String, Vec<String>>,
     blocks: Vec<String>,
     open_files: Option<u32>,
+    launcher: Vec<String>,
 }
 
 impl Setup {
@@ -44,6 +45,7 @@ impl Setup {
             tables: BTreeMap::new(),
             blocks: Vec::new(),
             open_files: None,
+            launcher: Vec::new(),
         }
         .top("hostname = \"mx.example.org\"")
         .top("data-dir = \"data\"")
@@ -81,6 +83,12 @@ impl Setup {
     /// The server may open no more files than this.
     pub(crate) fn open_files(mut self, count: u32) -> Self {
         self.open_files = Some(count);
+        self
+    }
+
+    /// The binary is run by this program: its name and arguments; the binary's own follow.
+    pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -190,9 +198,14 @@ impl Setup {
     /// The binary, to be run in the folder.
     pub(crate) fn binary(&self) -> Command {
         let program = target_dir().join("debug/waxwing");
-        let mut command = match self.open_files {
-            None => Command::new(program),
-            Some(count) => {
+        let mut command = match (self.open_files, self.launcher.split_first()) {
+            (None, None) => Command::new(program),
+            (None, Some((launcher, arguments))) => {
+                let mut launcher = Command::new(launcher);
+                launcher.args(arguments).arg(program);
+                launcher
+            }
+            (Some(count), _) => {
                 let mut shell = Command::new("bash");
                 shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &count.to_string()]).arg(program);
                 shell

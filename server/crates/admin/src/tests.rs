@@ -56,7 +56,9 @@ async fn services() -> Services {
         store,
         engine,
         plugins,
-        inbound: Arc::new(inbound::Server::bind(inbound_options, inbound_services).unwrap()),
+        inbound: Arc::new(
+            inbound::Server::new(inbound_options, inbound_services, inbound::Sockets::default()).unwrap(),
+        ),
         reload: Arc::new(|| Box::pin(async { Err::<Reloaded, _>("waxwing.toml:1: no".to_owned()) })),
     }
 }

@@ -21,7 +21,7 @@ mod reference;
 mod server;
 mod tls;
 
-pub use environment::no_color;
+pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
 pub use keys::{Default, Key, SECTIONS, Section};
 pub use load::Config;

@@ -26,6 +26,7 @@ mod policy;
 mod proxy;
 mod reception;
 mod server;
+mod sockets;
 mod stats;
 mod stream;
 mod submission;
@@ -33,4 +34,5 @@ mod transaction;
 
 pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
 pub use server::Server;
+pub use sockets::{Inherited, Sockets};
 pub use stats::{Stats, StatsSnapshot};

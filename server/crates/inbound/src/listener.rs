@@ -1,4 +1,4 @@
-//! Sockets that listen, the loop that accepts, and what happens to a connection before it has a session.
+//! The loop that accepts, and what happens to a connection before it has a session.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::Reply;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
@@ -18,27 +18,10 @@ use crate::server::Shared;
 use crate::stats::count;
 use crate::{policy, proxy};
 
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1_024;
 /// How long accepting rests when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that is turned away may take to hear why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Binds one address. An IPv6 one takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => {
-            let socket = TcpSocket::new_v6()?;
-            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
-            socket
-        }
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
 
 /// Accepts until the server stops. `alive` is dropped with the last session.
 pub(crate) async fn accept(

@@ -16,6 +16,7 @@ use crate::admission::Admission;
 use crate::listener;
 use crate::options::{Options, Services};
 use crate::reception::ContentMemory;
+use crate::sockets::Sockets;
 use crate::stats::{Stats, StatsSnapshot, count};
 
 /// What all sessions share.
@@ -76,24 +77,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 const PASSWORD_CHECKS: usize = 2;
 
 impl Server {
-    /// Binds every listener's addresses; nothing is accepted yet. Must be called inside a tokio runtime.
+    /// Takes the sockets over; nothing is accepted yet. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// The first address that cannot be bound, named.
-    pub fn bind(options: Options, services: Services) -> io::Result<Self> {
+    /// What the system says of a socket.
+    pub fn new(options: Options, services: Services, sockets: Sockets) -> io::Result<Self> {
         let (mut bound, mut addresses) = (Vec::new(), Vec::new());
-        for listener in &options.listeners {
-            for address in &listener.bind {
-                let named = |error: io::Error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("cannot listen on {address} ({}): {error}", listener.name),
-                    )
-                };
-                let socket = listener::bind(*address).map_err(named)?;
-                addresses.push((listener.name.clone(), socket.local_addr().map_err(named)?));
-                bound.push((listener.name.clone(), socket));
-            }
+        for (name, socket) in sockets.bound {
+            addresses.push((name.clone(), socket.local_addr()?));
+            bound.push((name, TcpListener::from_std(socket)?));
         }
         let (alive, ended) = mpsc::channel(1);
         let shared = Shared {
