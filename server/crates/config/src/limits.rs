@@ -17,14 +17,19 @@ const MILLION: u64 = 1_000_000;
 pub(crate) fn session(table: &Table<'_>) -> smtp::Limits {
     let mut limits = smtp::Limits::default();
     table.set_size("command-line", &mut limits.command_line, 512..=1 << 20);
+    table.set_size("auth-line", &mut limits.auth_line, 512..=1 << 20);
     table.set_size("text-line", &mut limits.text_line, 1_000..=1 << 30);
     table.set_size("message-size", &mut limits.message_size, 1 << 10..=TIB);
     table.set_count("recipients", &mut limits.recipients, 1..=MILLION);
     table.set_count("errors", &mut limits.errors, 1..=MILLION);
+    table.set_count("auth-failures", &mut limits.auth_failures, 1..=MILLION);
+    table.set_count("tarpit-after", &mut limits.tarpit_after, 0..=MILLION);
+    table.set_duration("tarpit-delay", &mut limits.tarpit_delay, Duration::ZERO..=MINUTE);
     table.set_count("idle-commands", &mut limits.idle_commands, 1..=MILLION);
     table.set_count("transactions", &mut limits.transactions, 1..=MILLION * 1000);
     table.set_duration("command-timeout", &mut limits.command_timeout, Duration::from_millis(100)..=DAY);
     table.set_duration("data-timeout", &mut limits.data_timeout, Duration::from_millis(100)..=DAY);
+    table.set_duration("session-time", &mut limits.session_time, Duration::from_millis(100)..=30 * DAY);
     table.set_size("data-block", &mut limits.data_block, 1..=TIB);
     limits
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use inbound::{Kind, ListenerOptions, TlsMode};
 use ipnet::IpNet;
-use smtp::server::Options as Session;
+use smtp::server::{Extensions, Options as Session, Protocol};
 use smtp::{BareNewline, Paths};
 use toml::de::DeValue;
 
@@ -35,21 +36,96 @@ fn listener(
     names: &mut HashSet<String>,
     addresses: &mut HashSet<SocketAddr>,
 ) -> ListenerOptions {
+    let kind = kind(table);
+    let tls_mode = tls_mode(table, tls);
+    session_options(table, kind, tls_mode, &mut session);
+    let bind = bind(table, addresses);
+    //= RFC 2033 section 5: LMTP is not spoken on the port of SMTP.
+    if let Some(item) = table.get("kind").filter(|_| kind == Kind::Lmtp)
+        && bind.iter().any(|address| address.port() == 25)
+    {
+        item.fault("LMTP must not be spoken on port 25, where others expect SMTP");
+    }
+    let mut listener = ListenerOptions {
+        name: name(table, names).into(),
+        bind,
+        kind,
+        tls: tls_mode,
+        handshake_timeout: tls.handshake_timeout,
+        session: Arc::new(session),
+        proxy_networks: proxy_networks(table),
+        xclient: networks(table, "xclient"),
+        ..ListenerOptions::default()
+    };
+    table.set_duration(
+        "greeting-delay",
+        &mut listener.greeting_delay,
+        Duration::ZERO..=Duration::from_secs(60),
+    );
+    table.set_bool("hide-client", &mut listener.hides_client);
+    listener
+}
+
+fn kind(table: &Table<'_>) -> Kind {
+    let mut kind = Kind::default();
+    let kinds = [("mx", Kind::Mx), ("submission", Kind::Submission), ("lmtp", Kind::Lmtp)];
+    table.set_choice("kind", &mut kind, &kinds);
+    kind
+}
+
+/// How the listener's sessions behave.
+fn session_options(table: &Table<'_>, kind: Kind, tls: TlsMode, session: &mut Session) {
     let mut strict = false;
     table.set_bool("strict-paths", &mut strict);
     session.paths = if strict { Paths::Strict } else { Paths::Lenient };
     let policies = [("reject", BareNewline::Reject), ("convert", BareNewline::Convert)];
     table.set_choice("bare-newline", &mut session.bare_newline, &policies);
-    refuse_later(table);
-    ListenerOptions {
-        name: name(table, names).into(),
-        bind: bind(table, addresses),
-        tls: tls_mode(table, tls),
-        handshake_timeout: tls.handshake_timeout,
-        session: Arc::new(session),
-        proxy_networks: proxy_networks(table),
-        ..ListenerOptions::default()
+    session.protocol = if kind == Kind::Lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+    session.require_auth = kind == Kind::Submission;
+    if kind == Kind::Submission {
+        session.extensions = Extensions::ALL;
     }
+    table.set_bool("require-tls", &mut session.require_tls);
+    if let Some(item) = table.get("require-tls").filter(|_| session.require_tls)
+        && tls == TlsMode::Off
+    {
+        item.fault("needs tls = \"starttls\" or \"implicit\"; without it no mail could come in");
+    }
+    if let Some(chosen) = table.list("extensions", extension) {
+        session.extensions = Extensions::NONE;
+        chosen.iter().for_each(|(_, choose)| choose(&mut session.extensions));
+        if session.extensions.binary_mime && !session.extensions.chunking {
+            chosen.iter().take(1).for_each(|(item, _)| item.fault("BINARYMIME needs CHUNKING"));
+        }
+    }
+}
+
+/// Turns an extension on.
+type Choose = fn(&mut Extensions);
+
+/// By the keyword that EHLO announces.
+fn extension(text: &str) -> Result<Choose, String> {
+    let known: [(&str, Choose); 14] = [
+        ("PIPELINING", |offered| offered.pipelining = true),
+        ("SIZE", |offered| offered.size = true),
+        ("8BITMIME", |offered| offered.eight_bit_mime = true),
+        ("SMTPUTF8", |offered| offered.smtputf8 = true),
+        ("ENHANCEDSTATUSCODES", |offered| offered.enhanced_status_codes = true),
+        ("CHUNKING", |offered| offered.chunking = true),
+        ("BINARYMIME", |offered| offered.binary_mime = true),
+        ("DSN", |offered| offered.dsn = true),
+        ("REQUIRETLS", |offered| offered.require_tls = true),
+        ("LIMITS", |offered| offered.limits = true),
+        ("MT-PRIORITY", |offered| offered.mt_priority = true),
+        ("DELIVERBY", |offered| offered.deliver_by = true),
+        ("FUTURERELEASE", |offered| offered.future_release = Extensions::ALL.future_release),
+        ("PRDR", |offered| offered.prdr = true),
+    ];
+    let found = known.iter().find(|(keyword, _)| keyword.eq_ignore_ascii_case(text));
+    found.map(|(_, choose)| *choose).ok_or_else(|| {
+        let keywords: Vec<_> = known.iter().map(|(keyword, _)| *keyword).collect();
+        format!("\"{text}\" is no extension that can be chosen; those are {}", keywords.join(", "))
+    })
 }
 
 fn name(table: &Table<'_>, names: &mut HashSet<String>) -> String {
@@ -102,17 +178,6 @@ fn tls_mode(table: &Table<'_>, tls: &Tls) -> TlsMode {
     mode
 }
 
-/// What the contract of the configuration has, and this version cannot carry out.
-fn refuse_later(table: &Table<'_>) {
-    let mut kind = "mx";
-    table.set_choice("kind", &mut kind, &["mx", "submission", "lmtp"].map(|kind| (kind, kind)));
-    if let Some(item) = table.get("kind")
-        && kind != "mx"
-    {
-        item.fault("this version of Waxwing has only listeners of the kind \"mx\" yet");
-    }
-}
-
 /// The proxies that are trusted to say whose connection they hand on.
 fn proxy_networks(table: &Table<'_>) -> Vec<IpNet> {
     let Some(item) = table.get("proxy-protocol") else { return Vec::new() };
@@ -122,9 +187,12 @@ fn proxy_networks(table: &Table<'_>) -> Vec<IpNet> {
             item.fault("whoever connects could call itself anybody; name the networks of your proxies, as in [\"10.0.0.0/8\"]");
             Vec::new()
         }
-        _ => {
-            let networks = table.list("proxy-protocol", network::proxy_network).unwrap_or_default();
-            networks.into_iter().map(|(_, network)| network).collect()
-        }
+        _ => networks(table, "proxy-protocol"),
     }
+}
+
+/// The networks of a list.
+fn networks(table: &Table<'_>, key: &'static str) -> Vec<IpNet> {
+    let networks = table.list(key, network::proxy_network).unwrap_or_default();
+    networks.into_iter().map(|(_, network)| network).collect()
 }

@@ -48,12 +48,16 @@ fn the_domains_of_an_example_are_read() {
 fn the_rest_of_an_example_is_read() {
     let config = parse(include_str!("tests/example.toml")).unwrap();
     let (inbound, outbound, plugins) = (&config.inbound, &config.outbound, &config.plugins);
-    let [mx, lan] = inbound.listeners.as_slice() else { panic!("{:?}", inbound.listeners) };
+    let [mx, lan, submission, lmtp] = inbound.listeners.as_slice() else { panic!("{:?}", inbound.listeners) };
     assert_eq!((&*mx.name, mx.bind.len(), mx.session.paths), ("mx", 2, smtp::Paths::Lenient));
     assert_eq!(
         (lan.session.paths, lan.session.bare_newline),
         (smtp::Paths::Strict, smtp::BareNewline::Convert)
     );
+    let of_users = &submission.session;
+    assert!(of_users.require_auth && of_users.extensions.future_release.is_some() && !of_users.require_tls);
+    assert_eq!(lmtp.session.protocol, smtp::server::Protocol::Lmtp);
+    assert!(lan.hides_client && lan.session.require_tls && !lan.session.extensions.dsn);
     assert_eq!(mx.proxy_networks, []);
     assert_eq!(lan.proxy_networks, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(mx.session.limits.message_size, 25 << 20);

@@ -98,9 +98,10 @@ const LISTENER: Section = Section {
         ),
         key(
             "kind",
+            "\"mx\", \"submission\" or \"lmtp\"",
             "\"mx\"",
-            "\"mx\"",
-            "What it is for. `submission` and `lmtp` are refused: this version does not have them yet.",
+            "What it is for: mail from other servers; mail from users, who authenticate first; or mail that a server beside \
+             this one hands over, with a reply for each recipient.",
         ),
         key(
             "tls",
@@ -114,6 +115,37 @@ const LISTENER: Section = Section {
             "false",
             "Proxies that are trusted to say whose connection they hand on, as in `[\"10.0.0.0/8\"]`. A connection from there has to \
              begin with a PROXY header, version 1 or 2; one from elsewhere is the client's own.",
+        ),
+        key(
+            "require-tls",
+            FLAG,
+            "false",
+            "Whether mail is taken under TLS only; without it MAIL is answered 530 5.7.0. Not for a listener where the world's mail \
+             comes in.",
+        ),
+        optional(
+            "extensions",
+            "list of keywords",
+            "all, but FUTURERELEASE for `submission` alone",
+            "The service extensions that are announced and obeyed. STARTTLS, AUTH and XCLIENT come with `tls`, `[[user]]` and `xclient`.",
+        ),
+        key(
+            "xclient",
+            "list of networks",
+            "`[]`",
+            "Clients that may say with XCLIENT whom they speak for, as in `[\"10.0.0.0/8\"]`.",
+        ),
+        key(
+            "greeting-delay",
+            SPAN,
+            "\"0s\"",
+            "How long the greeting waits; a client that speaks meanwhile is refused with 554 5.5.1. Clients that may relay do not wait.",
+        ),
+        key(
+            "hide-client",
+            FLAG,
+            "false",
+            "Whether Received leaves out where the client called from, and what it called itself.",
         ),
         key(
             "strict-paths",
@@ -380,6 +412,19 @@ const LIMITS: Section = Section {
         key("hops", COUNT, "100", "Received fields in a message; over it 554 5.4.6, as it goes in circles."),
         key("errors", COUNT, "20", "Refused commands in a session; at this number 421 4.7.0 and the end."),
         key(
+            "auth-failures",
+            COUNT,
+            "3",
+            "Failed authentications in a session; at this number 421 4.7.0 and the end.",
+        ),
+        key(
+            "tarpit-after",
+            COUNT,
+            "10",
+            "Refused commands in a session from which on each reply that refuses waits for `tarpit-delay`.",
+        ),
+        key("tarpit-delay", SPAN, "\"1s\"", "How long it waits; `\"0s\"`: not at all."),
+        key(
             "idle-commands",
             COUNT,
             "100",
@@ -387,6 +432,12 @@ const LIMITS: Section = Section {
         ),
         key("transactions", COUNT, "10000", "Transactions in a session; over it 421 4.7.0."),
         key("command-line", SIZE, "\"2 KiB\"", "Octets of a command line; over it 500 5.5.6."),
+        key(
+            "auth-line",
+            SIZE,
+            "12290",
+            "Octets of a line of AUTH or of a response to it; over it 500 5.5.6.",
+        ),
         key("text-line", SIZE, "\"1 MiB\"", "Octets of a line of a message; over it 554 5.6.0."),
         key(
             "command-timeout",
@@ -395,6 +446,12 @@ const LIMITS: Section = Section {
             "From the end of one command to the end of the next; then 421 4.4.2.",
         ),
         key("data-timeout", SPAN, "\"5m\"", "For each `data-block` of a message; then 421 4.4.2."),
+        key(
+            "session-time",
+            SPAN,
+            "\"4h\"",
+            "From a connection to its end, whatever happens in between; then 421 4.4.2.",
+        ),
         key("data-block", SIZE, "\"64 KiB\"", "Octets of a message that must come within `data-timeout`."),
         key(
             "content-memory",

@@ -136,10 +136,21 @@ name = "alice@example.org"
 bind = "127.0.0.1:9025"
 [plugins.x]
 grants = { http = ["api.example.org"] }
+"#;
+    what_listeners_cannot_be: r#"
 [[listener]]
-name = "submission"
-bind = "127.0.0.1:587"
-kind = "submission"
+name = "lmtp"
+bind = ["127.0.0.1:24", "127.0.0.2:25"]
+kind = "lmtp"
+require-tls = true
+extensions = ["DSN", "BINARYMIME", "XFOO"]
+[[listener]]
+name = "other"
+bind = "127.0.0.1:26"
+kind = "imap"
+extensions = "BINARYMIME"
+greeting-delay = "5m"
+xclient = ["0.0.0.0/0"]
 "#;
     tls_without_a_certificate: r#"
 [[listener]]

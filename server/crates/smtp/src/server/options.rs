@@ -66,6 +66,24 @@ impl Extensions {
         future_release: Some(Duration::from_secs(7 * 86_400)),
         prdr: true,
     };
+
+    /// None of them.
+    pub const NONE: Self = Self {
+        pipelining: false,
+        size: false,
+        eight_bit_mime: false,
+        smtputf8: false,
+        enhanced_status_codes: false,
+        chunking: false,
+        binary_mime: false,
+        dsn: false,
+        require_tls: false,
+        limits: false,
+        mt_priority: false,
+        deliver_by: false,
+        future_release: None,
+        prdr: false,
+    };
 }
 
 impl Default for Extensions {

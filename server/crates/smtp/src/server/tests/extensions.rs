@@ -230,21 +230,7 @@ fn parameters_are_understood_where_they_are_announced() {
 #[test]
 fn what_is_not_announced_is_not_understood() {
     let mut peer = Dialogue::with(|options| {
-        let none = Extensions {
-            pipelining: false,
-            size: false,
-            eight_bit_mime: false,
-            smtputf8: false,
-            enhanced_status_codes: false,
-            chunking: false,
-            dsn: false,
-            limits: false,
-            mt_priority: false,
-            deliver_by: false,
-            prdr: false,
-            ..Extensions::default()
-        };
-        options.extensions = none;
+        options.extensions = Extensions::NONE;
     });
     peer.says("EHLO client.example\r\n");
     peer.hears(220);
