@@ -13,6 +13,7 @@ mod dsn;
 mod field;
 mod header_block;
 mod mime;
+mod shape;
 mod splice;
 mod trace;
 
@@ -22,5 +23,6 @@ pub use dsn::{Action, Dsn, DsnRecipient, MAX_DIAGNOSTIC_OCTETS, MAX_RETURNED_OCT
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
 pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};
+pub use shape::{ShapeError, ShapeLimits, check_shape};
 pub use splice::BodyError;
 pub use trace::{Received, Transmission, count_received, delivered_to, prepend, return_path};
