@@ -27,6 +27,7 @@ mod next_hops;
 mod proxy_protocol;
 mod relay_control;
 mod rewriting;
+mod sandbox;
 mod service_manager;
 mod tidy;
 mod vanishing_clients;

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod logging;
 mod reload;
+mod sandbox;
 mod serve;
 mod signals;
 

@@ -11,6 +11,7 @@ use config::{Config, Notice};
 use plugin_host::PluginHost;
 use tokio::sync::Mutex;
 
+use crate::sandbox::Sandbox;
 use crate::serve::tell_the_service_manager;
 
 /// The rooms that take new options.
@@ -22,6 +23,7 @@ pub(crate) struct Reloader {
     /// One reload after the other.
     turn: Mutex<()>,
     tls: tls::Acceptor,
+    sandbox: Sandbox,
     inbound: Arc<inbound::Server>,
     engine: outbound::Engine,
     plugins: PluginHost,
@@ -31,12 +33,13 @@ impl Reloader {
     pub(crate) fn new(
         started: Config,
         tls: tls::Acceptor,
+        sandbox: Sandbox,
         inbound: Arc<inbound::Server>,
         engine: outbound::Engine,
         plugins: PluginHost,
     ) -> Self {
         let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
-        Self { file, started, turn: Mutex::default(), tls, inbound, engine, plugins }
+        Self { file, started, turn: Mutex::default(), tls, sandbox, inbound, engine, plugins }
     }
 
     /// Reads the file and swaps the options.
@@ -64,6 +67,14 @@ impl Reloader {
                 return Err(faults.to_string());
             }
         };
+        if let Some(path) = self.sandbox.lacks(&config) {
+            let error = format!(
+                "{} is outside of what the server may touch since its start (process.landlock): restart it",
+                path.display()
+            );
+            tracing::error!(error, "the new configuration counts for nothing");
+            return Err(error);
+        }
         self.replace_certificates(config.tls.clone()).await?;
         let needs_restart = needs_restart(&self.started, &config);
         self.inbound.replace_options(config.inbound);
@@ -114,6 +125,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
         ("log", old.log != new.log),
+        ("process", old.process != new.process),
     ];
     changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! `serve`: puts the rooms together, and takes them apart when the server is to stop.
 //!
-//! The order: the listeners' sockets, certificates, queue, resolver, plugins, delivery, listeners, control socket; only then is
-//! anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue.
+//! The order: the listeners' sockets, giving up rights, certificates, queue, resolver, plugins, delivery, listeners, control socket;
+//! only then is anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue.
 
 use std::fs::DirBuilder;
 use std::io::Write;
@@ -21,6 +21,7 @@ use store::DiskStore;
 
 use crate::logging;
 use crate::reload::Reloader;
+use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
 
 /// Sessions may finish what they are doing this long.
@@ -35,23 +36,33 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     raise_open_files();
     // Mail is nobody else's to read: what this process makes has no bits for group and others.
     umask(Mode::RWXG | Mode::RWXO);
+    let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
+    let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
     let named = || format!("cannot open the data directory {}", config.data_dir.display());
     // Mail is nobody else's to read. A directory that is there keeps the mode that it was given.
     DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(named)?;
-    let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
-    let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
+    // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
+    let sandbox = Sandbox::enter(&config);
     let tls = tls::Acceptor::open(config.tls.clone())?;
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, sockets, Arc::clone(&store), tls));
+    let served = runtime.block_on(run(config, Bound { sockets, sandbox, tls }, Arc::clone(&store)));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
     served
 }
 
-async fn run(config: Config, sockets: Sockets, store: Arc<DiskStore>, tls: tls::Acceptor) -> Result<()> {
+/// What stands before anything runs.
+struct Bound {
+    sockets: Sockets,
+    sandbox: Sandbox,
+    tls: tls::Acceptor,
+}
+
+async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
+    let Bound { sockets, sandbox, tls } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -83,8 +94,14 @@ async fn run(config: Config, sockets: Sockets, store: Arc<DiskStore>, tls: tls::
         }
     };
     let hostname = config.inbound.hostname.to_string();
-    let reloader =
-        Arc::new(Reloader::new(config, tls.clone(), Arc::clone(&inbound), engine.clone(), plugins.clone()));
+    let reloader = Arc::new(Reloader::new(
+        config,
+        tls.clone(),
+        sandbox,
+        Arc::clone(&inbound),
+        engine.clone(),
+        plugins.clone(),
+    ));
     let for_socket = Arc::clone(&reloader);
     control.start(admin::Services {
         version: env!("CARGO_PKG_VERSION"),

@@ -16,6 +16,7 @@ mod load;
 mod network;
 mod outbound;
 mod plugins;
+mod process;
 mod reader;
 mod reference;
 mod server;
@@ -25,6 +26,7 @@ pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
 pub use keys::{Default, Key, SECTIONS, Section};
 pub use load::Config;
+pub use process::{Place, Process};
 pub use reference::reference;
 pub use server::{Log, LogFormat, LogLevel};
 

@@ -1,5 +1,6 @@
 //! Reads a file into a [`Config`].
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,12 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::fault::{Faults, Notes};
+use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
-use crate::{domain, limits, listener, network, outbound as delivery, plugins, server, tls as certificates};
+use crate::{
+    domain, limits, listener, network, outbound as delivery, plugins, process, server, tls as certificates,
+};
 
 /// Where the file is looked for when nobody says where it is.
 const PLACES: [&str; 2] = ["waxwing.toml", "/etc/waxwing/waxwing.toml"];
@@ -32,6 +36,7 @@ pub struct Config {
     pub tls: tls::Options,
     pub plugins: plugin_host::Options,
     pub log: Log,
+    pub process: Process,
 }
 
 impl Config {
@@ -103,13 +108,25 @@ impl Config {
         // A message that may come in may go out.
         outbound.limits.hops = inbound.limits.hops;
         let bound = inbound.listeners.iter().flat_map(|listener| &listener.bind).map(SocketAddr::ip);
-        outbound.own_addresses = bound.filter(|address| !address.is_unspecified()).collect();
+        let own: BTreeSet<_> = bound.filter(|address| !address.is_unspecified()).collect();
+        outbound.own_addresses = own.into_iter().collect();
         let mut store = limits::store(&queue, &data_dir);
         let (plugins, spaces) = plugins::plugins(&root, &data_dir);
         store.key_value = spaces;
         let log = server::log(&root);
-        let tls = tls.options;
-        Some(Self { file: file.to_owned(), data_dir, inbound, outbound, store, dns, tls, plugins, log })
+        let (tls, process) = (tls.options, process::process(&root));
+        Some(Self {
+            file: file.to_owned(),
+            data_dir,
+            inbound,
+            outbound,
+            store,
+            dns,
+            tls,
+            plugins,
+            log,
+            process,
+        })
     }
 }
 

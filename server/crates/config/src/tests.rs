@@ -61,7 +61,7 @@ fn the_rest_of_an_example_is_read() {
     assert_eq!(mx.proxy_networks, []);
     assert_eq!(lan.proxy_networks, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(mx.session.limits.message_size, 25 << 20);
-    assert_eq!((mx.tls, lan.tls), (inbound::TlsMode::StartTls, inbound::TlsMode::Off));
+    assert_eq!((mx.tls, lmtp.tls), (inbound::TlsMode::StartTls, inbound::TlsMode::Off));
     assert_eq!(mx.handshake_timeout, Duration::from_secs(10));
     assert_eq!(inbound.limits.sessions, 0x400);
     assert_eq!(inbound.relay_networks, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);

@@ -83,6 +83,11 @@ impl LocalDomains {
             false => self.0.get(&domain.to_ascii()),
         }
     }
+
+    /// What becomes of mail, for every domain; in no order.
+    pub fn deliveries(&self) -> impl Iterator<Item = &DeliverTo> {
+        self.0.values()
+    }
 }
 
 /// Every limit of delivery.

@@ -47,6 +47,7 @@ pub const SECTIONS: &[Section] = &[
     PLUGIN_LIMITS,
     ONE_PLUGIN_LIMITS,
     LOG,
+    PROCESS,
 ];
 
 const ROOT: Section = Section {
@@ -80,6 +81,7 @@ const ROOT: Section = Section {
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
         optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
+        optional("process", TABLE, "defaults", "What the server may touch; see `[process]`."),
         later("user", "tables", "Who may submit mail with a password."),
         later("metrics", TABLE, "Where Prometheus may ask."),
     ],
@@ -132,7 +134,7 @@ const LISTENER: Section = Section {
         key(
             "xclient",
             "list of networks",
-            "`[]`",
+            "[]",
             "Clients that may say with XCLIENT whom they speak for, as in `[\"10.0.0.0/8\"]`.",
         ),
         key(
@@ -648,4 +650,18 @@ const LOG: Section = Section {
             "The least that is logged.",
         ),
     ],
+};
+
+const PROCESS: Section = Section {
+    name: "process",
+    written: "`[process]`",
+    doc: "What the server gives up once its sockets are bound. A change needs a restart.",
+    keys: &[key(
+        "landlock",
+        FLAG,
+        "true",
+        "Whether the server can touch its own files only: the data directory, the folders of Maildirs, plugins and the \
+             configuration, and what the system's libraries read. A kernel without Landlock is no fault; the log says what came of \
+             it. A reload that leads to another place is refused.",
+    )],
 };

@@ -51,6 +51,17 @@ impl MaildirPattern {
         }
         path.into()
     }
+
+    /// The folder that all of its Maildirs lie in.
+    pub fn root(&self) -> PathBuf {
+        let fixed = self.0.split('{').next().unwrap_or_default();
+        // A Maildir without a name to fill in is the root itself.
+        let folder = match fixed.len() == self.0.len() {
+            true => fixed,
+            false => fixed.rsplit_once('/').map_or(fixed, |(folder, _)| folder),
+        };
+        if folder.is_empty() { "/".into() } else { folder.into() }
+    }
 }
 
 fn parts(text: &str) -> Result<Vec<Part<'_>>, PatternError> {
@@ -105,6 +116,18 @@ mod tests {
     #[test]
     fn names_are_filled_in() {
         assert_eq!(path("Ann.Lee+x"), Path::new("/mail/example.org/ann.lee+x/Maildir"));
+    }
+
+    #[test]
+    fn the_root_is_the_folder_before_the_first_name() {
+        for (pattern, root) in [
+            ("/mail/{domain}/{local}", "/mail"),
+            ("/mail/of-{local}/Maildir", "/mail"),
+            ("/{local}", "/"),
+            ("/mail/everything", "/mail/everything"),
+        ] {
+            assert_eq!(pattern.parse::<MaildirPattern>().unwrap().root(), Path::new(root), "{pattern}");
+        }
     }
 
     #[test]
