@@ -26,6 +26,7 @@ mod mx_delivery;
 mod next_hops;
 mod proxy_protocol;
 mod relay_control;
+mod relay_grants;
 mod rewriting;
 mod sandbox;
 mod service_manager;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Look at plugins, and try them
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Let an address send to other domains for a while, as after it has read its mail
+    #[command(subcommand)]
+    Relay(Relay),
     /// Make the running server read its configuration again, as SIGHUP does, and say how that went
     Reload(Reading),
 }
@@ -103,6 +107,29 @@ pub(crate) struct Which {
     /// Every message that waits for this domain
     #[arg(long)]
     pub(crate) domain: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Relay {
+    /// Let an address or a network relay, from now on
+    Allow {
+        /// An address, or a network such as 192.0.2.0/24
+        address: String,
+        /// How long; a longer or shorter time replaces the one of before
+        #[arg(long = "for", value_name = "TIME", default_value = "30m", value_parser = humantime::parse_duration)]
+        span: Duration,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// List who may, and how long still
+    List(Reading),
+    /// Take it back at once
+    Revoke {
+        /// As it was allowed
+        address: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
 }
 
 #[derive(Debug, Subcommand)]

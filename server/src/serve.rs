@@ -13,7 +13,7 @@ use std::time::Duration;
 use admin::ControlSocket;
 use anyhow::{Context, Result};
 use config::{Config, Notice};
-use inbound::Sockets;
+use inbound::{RelayGrants, Sockets};
 use plugin_host::PluginHost;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the server until it is told to stop.
 pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
-    let config = Config::load(file)?;
+    let mut config = Config::load(file)?;
     logging::start(&config.log);
     raise_open_files();
     // Mail is nobody else's to read: what this process makes has no bits for group and others.
@@ -44,6 +44,9 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
     let sandbox = Sandbox::enter(&config);
     let tls = tls::Acceptor::open(config.tls.clone())?;
+    let grants =
+        RelayGrants::open(config.data_dir.join("relay-grants"), clock::wall()).with_context(named)?;
+    config.inbound.relay_grants = Arc::new(grants);
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -7,6 +7,7 @@ pub(crate) mod output;
 mod plugin;
 mod plugin_test;
 mod queue;
+mod relay;
 mod server;
 
 use anyhow::Result;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Status(reading) => server::status(&reading),
         Command::Reload(reading) => server::reload(&reading),
         Command::Queue(command) => queue::queue(command),
+        Command::Relay(command) => relay::relay(command),
         Command::Plugin(Plugin::List(reading)) => plugin::list(&reading),
         Command::Plugin(Plugin::Inspect { file, json }) => plugin::inspect(&file, json),
         Command::Plugin(Plugin::Test(options)) => plugin_test::test(&options),

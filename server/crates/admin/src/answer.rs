@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use ipnet::IpNet;
 use model::{QueueId, Timestamp};
 use queue::{Entry, QueuedRecipient, State};
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,30 @@ pub enum Applied {
     Now,
     /// An attempt is under way: when it is over.
     AfterAttempt,
+}
+
+/// Who may relay for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RelayGrant {
+    /// An address, or a network with the length of its prefix.
+    pub network: String,
+    pub until: String,
+    pub left_s: u64,
+}
+
+impl RelayGrant {
+    pub(crate) fn of(network: IpNet, until: Timestamp, now: Timestamp) -> Self {
+        Self { network: written(network), until: rfc3339(until), left_s: until.since(now).as_secs() }
+    }
+}
+
+/// A network of one address is written as that address.
+pub(crate) fn written(network: IpNet) -> String {
+    match network.prefix_len() == network.max_prefix_len() {
+        true => network.addr().to_string(),
+        false => network.to_string(),
+    }
 }
 
 /// What a reload did.

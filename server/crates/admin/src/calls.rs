@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use inbound::GrantError;
+use ipnet::IpNet;
 use model::{Domain, QueueId, Timestamp};
 use plugin_host::PluginHost;
 use queue::{BoxFuture, Entry, State, Store, StoreError};
@@ -11,7 +14,7 @@ use serde_json::Value;
 
 use crate::answer::{
     Applied, DeliveryStatus, DestinationStatus, EntryRow, EntryView, Listening, Page, PluginCounts,
-    QueueStatus, Reloaded, ServerStatus, SessionStatus,
+    QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, written,
 };
 use crate::request::{Request, StateFilter};
 
@@ -68,6 +71,22 @@ impl Services {
             Request::QueueRetryDomain { domain } => {
                 json(engine.retry_domain(&parse_domain(&domain)?).await.map_err(sentence)?)
             }
+            Request::RelayAllow { network, seconds } => {
+                let (network, span) = (parse_network(&network)?, Duration::from_secs(seconds));
+                let until = self.on_disk(move |inbound| inbound.allow_relay(network, span)).await?;
+                json(RelayGrant::of(network, until, clock::wall()))
+            }
+            Request::RelayList => {
+                let now = clock::wall();
+                let grants = self.inbound.relay_grants().list(now);
+                let shown = grants.into_iter().map(|(network, until)| RelayGrant::of(network, until, now));
+                json(shown.collect::<Vec<_>>())
+            }
+            Request::RelayRevoke { network } => {
+                let network = parse_network(&network)?;
+                self.on_disk(move |inbound| inbound.relay_grants().revoke(network, clock::wall())).await?;
+                json(written(network))
+            }
             Request::Reload => json((self.reload)().await?),
         }
     }
@@ -80,6 +99,16 @@ impl Services {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || read(&*store)).await;
         done.map_err(|_| "reading the queue ended early".to_owned())?.map_err(sentence)
+    }
+
+    /// Changes who may relay, on a thread that may wait for the disk.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&inbound::Server) -> Result<T, GrantError> + Send + 'static,
+    ) -> Result<T, String> {
+        let inbound = Arc::clone(&self.inbound);
+        let done = tokio::task::spawn_blocking(move || change(&inbound)).await;
+        done.map_err(|_| "the change ended early".to_owned())?.map_err(|error| error.to_string())
     }
 
     fn status(&self) -> ServerStatus {
@@ -198,6 +227,13 @@ fn json(value: impl Serialize) -> Result<Value, String> {
 
 fn sentence(error: StoreError) -> String {
     error.to_string()
+}
+
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| format!("\"{text}\" is no address or network, as in \"192.0.2.7\" or \"2001:db8::/64\""))
 }
 
 fn parse_domain(text: &str) -> Result<Domain, String> {

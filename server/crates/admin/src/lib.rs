@@ -16,7 +16,7 @@ mod socket;
 
 pub use answer::{
     Applied, DeliveryStatus, DestinationStatus, EntryRow, EntryView, Listening, Page, PluginCounts,
-    QueueStatus, RecipientView, Reloaded, ServerStatus, SessionStatus,
+    QueueStatus, RecipientView, RelayGrant, Reloaded, ServerStatus, SessionStatus,
 };
 pub use calls::{Reload, Services};
 pub use client::{Client, ClientError};

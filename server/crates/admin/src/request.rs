@@ -44,6 +44,17 @@ pub enum Request {
     QueueRetryDomain {
         domain: String,
     },
+    /// Lets an address or a network relay for a while. Answered with its `RelayGrant`.
+    RelayAllow {
+        network: String,
+        seconds: u64,
+    },
+    /// Answered with a list of `RelayGrant`.
+    RelayList,
+    /// Answered with the network.
+    RelayRevoke {
+        network: String,
+    },
     /// A `Reloaded`; a configuration with faults is an error that lists them.
     Reload,
 }

@@ -32,6 +32,7 @@ async fn services() -> Services {
         listeners: Vec::new(),
         relay_networks: Vec::new(),
         authenticator: None,
+        relay_grants: Arc::default(),
         local: Arc::new(
             accounts::LocalDomains::new(accounts::Options {
                 hostname: "mx.example.org".parse().unwrap(),

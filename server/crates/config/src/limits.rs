@@ -43,6 +43,7 @@ pub(crate) fn sessions(table: &Table<'_>) -> inbound::Limits {
     table.set_size("header-size", &mut limits.header_size, 256..=TIB);
     table.set_count("hops", &mut limits.hops, 1..=1_000);
     table.set_count("expanded-recipients", &mut limits.expanded_recipients, 1..=MILLION);
+    table.set_count("relay-grants", &mut limits.relay_grants, 0..=MILLION);
     table.set_duration("reverse-dns-timeout", &mut limits.reverse_dns_timeout, Duration::ZERO..=MINUTE);
     table.set_duration("proxy-timeout", &mut limits.proxy_timeout, Duration::from_millis(100)..=MINUTE);
     limits

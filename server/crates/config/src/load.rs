@@ -96,6 +96,8 @@ impl Config {
             hostname: hostname.as_str().into(),
             listeners: listener::listeners(&root, &session, &tls),
             relay_networks: network::relay_networks(&root),
+            // What was granted while the server ran is no part of the file.
+            relay_grants: Arc::default(),
             local: Arc::new(domains.accounts?),
             authenticator: None,
             limits: limits::sessions(&limits),

@@ -19,6 +19,7 @@ mod commit;
 mod connection;
 mod dialogue;
 mod fate;
+mod grants;
 mod judgement;
 mod listener;
 mod options;
@@ -32,6 +33,7 @@ mod stream;
 mod submission;
 mod transaction;
 
+pub use grants::{GrantError, RelayGrants};
 pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
 pub use server::Server;
 pub use sockets::{Inherited, Sockets};

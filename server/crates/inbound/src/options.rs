@@ -7,6 +7,8 @@ use std::time::Duration;
 use accounts::{Authenticator, LocalDomains};
 use ipnet::IpNet;
 
+use crate::grants::RelayGrants;
+
 /// The receiving side's options. A reload makes new ones; a session keeps those that it began with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     pub listeners: Vec<Arc<ListenerOptions>>,
     /// Clients from here may send to any domain; nobody else may.
     pub relay_networks: Vec<IpNet>,
+    /// Clients that may for a while. A reload keeps those of before.
+    pub relay_grants: Arc<RelayGrants>,
     pub local: Arc<LocalDomains>,
     /// Who may authenticate, and how; nothing: nobody.
     pub authenticator: Option<Authenticator>,
@@ -108,6 +112,8 @@ pub struct Limits {
     pub hops: usize,
     /// Recipients of a message after aliases; over it 452 4.5.3.
     pub expanded_recipients: usize,
+    /// Addresses and networks that may relay for a while.
+    pub relay_grants: usize,
     /// How long a client's name is looked up before the session goes on without.
     pub reverse_dns_timeout: Duration,
     /// How long a proxy may take to send its PROXY header; then the connection is closed.
@@ -123,6 +129,7 @@ impl Default for Limits {
             header_size: 512 << 10,
             hops: 100,
             expanded_recipients: 10_000,
+            relay_grants: 10_000,
             reverse_dns_timeout: Duration::from_secs(3),
             proxy_timeout: Duration::from_secs(5),
         }

@@ -1,5 +1,5 @@
-//! Whom we take mail from and for: our own mailboxes from anybody; other domains from users and from the networks that may
-//! relay; and in a user's name from that user alone.
+//! Whom we take mail from and for: our own mailboxes from anybody; other domains from users, from the networks that may relay,
+//! and from the addresses that may for a while; and in a user's name from that user alone.
 
 use std::net::IpAddr;
 
@@ -44,7 +44,7 @@ pub(crate) fn sender(sender: &ReversePath, user: Option<&User>, options: &Option
 
 /// Whether a client may send to any domain because of where it calls from.
 pub(crate) fn may_relay(peer: IpAddr, options: &Options) -> bool {
-    is_among(peer, &options.relay_networks)
+    is_among(peer, &options.relay_networks) || options.relay_grants.covers(peer, clock::wall())
 }
 
 /// Whether an address is in one of these networks; an IPv4 address in IPv6 clothes is what it is.

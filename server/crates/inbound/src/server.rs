@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use model::SessionId;
+use ipnet::IpNet;
+use model::{SessionId, Timestamp};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admission::Admission;
+use crate::grants::{GrantError, RelayGrants};
 use crate::listener;
 use crate::options::{Options, Services};
 use crate::reception::ContentMemory;
@@ -126,8 +128,23 @@ impl Server {
 
     /// New options for the sessions that begin from now on. Addresses that were bound stay as they are; a listener that
     /// is not in the new options turns its clients away.
-    pub fn replace_options(&self, options: Options) {
+    pub fn replace_options(&self, mut options: Options) {
+        options.relay_grants = self.relay_grants();
         self.shared.options.store(Arc::new(options));
+    }
+
+    /// Who may relay for a while.
+    pub fn relay_grants(&self) -> Arc<RelayGrants> {
+        self.shared.options().relay_grants.clone()
+    }
+
+    /// Lets a network relay from now on, at most until the time that comes back. May wait for the disk.
+    ///
+    /// # Errors
+    /// As [`RelayGrants::allow`].
+    pub fn allow_relay(&self, network: IpNet, span: Duration) -> Result<Timestamp, GrantError> {
+        let options = self.shared.options();
+        options.relay_grants.allow(network, span, clock::wall(), options.limits.relay_grants)
     }
 
     /// The counters now.

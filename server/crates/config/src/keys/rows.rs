@@ -462,6 +462,12 @@ const LIMITS: Section = Section {
             "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive.",
         ),
         key(
+            "relay-grants",
+            COUNT,
+            "10000",
+            "Addresses and networks that may relay for a while by `waxwing relay allow`; over it the command is refused.",
+        ),
+        key(
             "reverse-dns-timeout",
             SPAN,
             "\"3s\"",
