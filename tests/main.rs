@@ -25,6 +25,7 @@ mod main_job;
 mod mx_delivery;
 mod next_hops;
 mod proxy_protocol;
+mod rates;
 mod relay_control;
 mod relay_grants;
 mod rewriting;

@@ -39,6 +39,8 @@ pub(crate) fn sessions(table: &Table<'_>) -> inbound::Limits {
     let mut limits = inbound::Limits::default();
     table.set_count("sessions", &mut limits.sessions, 1..=10 * MILLION);
     table.set_count("sessions-per-address", &mut limits.sessions_per_address, 1..=10 * MILLION);
+    table.set_count("sessions-per-network", &mut limits.sessions_per_network, 0..=10 * MILLION);
+    limits.rates = rates(table);
     table.set_size("content-memory", &mut limits.content_memory, 0..=TIB);
     table.set_size("header-size", &mut limits.header_size, 256..=TIB);
     table.set_count("hops", &mut limits.hops, 1..=1_000);
@@ -47,6 +49,22 @@ pub(crate) fn sessions(table: &Table<'_>) -> inbound::Limits {
     table.set_duration("reverse-dns-timeout", &mut limits.reverse_dns_timeout, Duration::ZERO..=MINUTE);
     table.set_duration("proxy-timeout", &mut limits.proxy_timeout, Duration::from_millis(100)..=MINUTE);
     limits
+}
+
+/// What a client may ask for in a time; whom it does not concern is filled in by the caller.
+fn rates(table: &Table<'_>) -> inbound::RateLimits {
+    let mut rates = inbound::RateLimits::default();
+    let slots = [
+        ("connections-per-minute", &mut rates.connections_per_minute),
+        ("messages-per-minute", &mut rates.messages_per_minute),
+        ("messages-per-hour", &mut rates.messages_per_hour),
+        ("user-messages-per-hour", &mut rates.user_messages_per_hour),
+        ("user-recipients-per-hour", &mut rates.user_recipients_per_hour),
+    ];
+    for (key, slot) in slots {
+        table.set_count(key, slot, 0..=MILLION);
+    }
+    rates
 }
 
 /// When delivery is tried again.

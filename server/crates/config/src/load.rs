@@ -92,7 +92,7 @@ impl Config {
             ..smtp::server::Options::new(hostname.as_str())
         };
         let tls = certificates::tls(&root);
-        let inbound = inbound::Options {
+        let mut inbound = inbound::Options {
             hostname: hostname.as_str().into(),
             listeners: listener::listeners(&root, &session, &tls),
             relay_networks: network::relay_networks(&root),
@@ -103,6 +103,9 @@ impl Config {
             limits: limits::sessions(&limits),
             reverse_dns,
         };
+        // Who may relay is trusted not to flood us.
+        inbound.limits.rates.exempt =
+            network::rate_exempt(&limits).unwrap_or_else(|| inbound.relay_networks.clone());
         let queue = root.table("queue", "queue");
         let mut outbound = delivery::outbound(&root, &hostname);
         outbound.retry = limits::retry(&queue);

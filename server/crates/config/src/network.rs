@@ -35,6 +35,12 @@ pub(crate) fn proxy_network(text: &str) -> Result<IpNet, String> {
     }
 }
 
+/// Whom the rates do not concern, when the file says so.
+pub(crate) fn rate_exempt(limits: &Table<'_>) -> Option<Vec<IpNet>> {
+    let networks = limits.list("rate-exempt", network)?;
+    Some(networks.into_iter().map(|(_, network)| network).collect())
+}
+
 /// The widest networks that belong to one owner are an IPv4 /8 and an IPv6 /16 or narrower.
 fn is_wide(network: &IpNet) -> bool {
     network.prefix_len() < if network.addr().is_ipv4() { 8 } else { 16 }

@@ -1,13 +1,15 @@
-//! Who may open a session: the limits over all sessions and for one address.
+//! Who may open a session: the limits over all sessions, for one address and for one network.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use model::Reply;
 use parking_lot::Mutex;
 
 use crate::options::Limits;
+use crate::policy;
+use crate::rates::network_of;
 
 /// Counts the open sessions.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub(crate) struct Admission {
 #[derive(Debug, Default)]
 struct Open {
     sessions: usize,
+    by_address: HashMap<IpAddr, usize>,
     by_network: HashMap<IpAddr, usize>,
 }
 
@@ -26,7 +29,7 @@ struct Open {
 pub(crate) struct Place {
     admission: Arc<Admission>,
     /// Nothing until it is known whose session it is.
-    network: Option<IpAddr>,
+    peer: Option<IpAddr>,
 }
 
 impl Admission {
@@ -41,25 +44,30 @@ impl Admission {
             ));
         }
         open.sessions += 1;
-        Ok(Place { admission: self.clone(), network: None })
+        Ok(Place { admission: self.clone(), peer: None })
     }
 }
 
 impl Place {
     /// Counts the place for a client as well, or says what it is told instead of a greeting.
     pub(crate) fn admit(&mut self, peer: IpAddr, hostname: &str, limits: &Limits) -> Result<(), Reply> {
-        let network = network_of(peer);
+        let (address, network) = (network_of(peer), neighbourhood_of(peer));
         let mut open = self.admission.open.lock();
-        let of_network = open.by_network.entry(network).or_default();
-        if *of_network >= limits.sessions_per_address {
-            return Err(Reply::new(
-                421,
-                (4, 7, 0),
-                format!("{hostname} has too many sessions from your address"),
-            ));
+        let of = |counts: &HashMap<IpAddr, usize>, whose| counts.get(whose).copied().unwrap_or_default();
+        let refuse = |whose: &str| {
+            Err(Reply::new(421, (4, 7, 0), format!("{hostname} has too many sessions from your {whose}")))
+        };
+        if of(&open.by_address, &address) >= limits.sessions_per_address {
+            return refuse("address");
         }
-        *of_network += 1;
-        self.network = Some(network);
+        let crowded =
+            limits.sessions_per_network > 0 && of(&open.by_network, &network) >= limits.sessions_per_network;
+        if crowded && !policy::is_among(peer, &limits.rates.exempt) {
+            return refuse("network");
+        }
+        *open.by_address.entry(address).or_default() += 1;
+        *open.by_network.entry(network).or_default() += 1;
+        self.peer = Some(peer);
         Ok(())
     }
 }
@@ -68,21 +76,27 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock();
         open.sessions -= 1;
-        let Some(network) = self.network else { return };
-        if let Some(count) = open.by_network.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_network.remove(&network);
-            }
+        if let Some(peer) = self.peer {
+            give_back(&mut open.by_address, network_of(peer));
+            give_back(&mut open.by_network, neighbourhood_of(peer));
         }
     }
 }
 
-/// An IPv6 client has a whole /64 to call from.
-fn network_of(peer: IpAddr) -> IpAddr {
+fn give_back(counts: &mut HashMap<IpAddr, usize>, whose: IpAddr) {
+    if let Some(count) = counts.get_mut(&whose) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&whose);
+        }
+    }
+}
+
+/// The network that an address belongs to, as its owner has it: an IPv4 /24 or an IPv6 /48.
+fn neighbourhood_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> 48))),
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & !0xff)),
     }
 }
 
@@ -106,6 +120,32 @@ mod tests {
         assert_eq!(admit("192.0.2.2").unwrap_err().status.unwrap().to_string(), "4.3.2");
         drop(first);
         assert!(admit("2001:db8::3").is_ok());
-        assert_eq!(admission.open.lock().by_network.len(), 2);
+        assert_eq!(admission.open.lock().by_address.len(), 2);
+    }
+
+    #[test]
+    fn a_network_has_a_limit_of_its_own_that_may_be_waived() {
+        let admission = Arc::new(Admission::default());
+        let mut limits = Limits { sessions_per_network: 2, ..Limits::default() };
+        let admit = |peer: &str, limits: &Limits| {
+            let mut place = admission.enter("mx.example", limits)?;
+            place.admit(peer.parse().unwrap(), "mx.example", limits)?;
+            Ok::<_, Reply>(place)
+        };
+        let _places = [
+            admit("192.0.2.1", &limits).unwrap(),
+            admit("192.0.2.200", &limits).unwrap(),
+            admit("192.0.3.1", &limits).unwrap(),
+            admit("2001:db8:1:1::1", &limits).unwrap(),
+            admit("2001:db8:1:2::1", &limits).unwrap(),
+            admit("2001:db8:2:1::1", &limits).unwrap(),
+        ];
+        for peer in ["192.0.2.3", "2001:db8:1:3::1"] {
+            assert_eq!(admit(peer, &limits).unwrap_err().status.unwrap().to_string(), "4.7.0");
+        }
+        limits.rates.exempt = vec!["192.0.2.0/24".parse().unwrap()];
+        let place = admit("192.0.2.3", &limits).unwrap();
+        drop((place, _places));
+        assert!(admission.open.lock().by_network.is_empty());
     }
 }

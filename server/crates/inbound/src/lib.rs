@@ -25,6 +25,7 @@ mod listener;
 mod options;
 mod policy;
 mod proxy;
+mod rates;
 mod reception;
 mod server;
 mod sockets;
@@ -35,6 +36,7 @@ mod transaction;
 
 pub use grants::{GrantError, RelayGrants};
 pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
+pub use rates::{RateLimits, Rates};
 pub use server::Server;
 pub use sockets::{Inherited, Sockets};
 pub use stats::{Stats, StatsSnapshot};

@@ -129,7 +129,11 @@ impl Accepted {
     fn begin(self, stop: watch::Receiver<bool>) {
         let Self { stream, peer, options, listener, shared, mut place, alive } = self;
         let listener = &options.listeners[listener];
-        if let Err(reply) = place.admit(peer.ip(), &options.hostname, &options.limits) {
+        let admitted = shared
+            .rates
+            .admit_connection(peer.ip(), &options.hostname, clock::now())
+            .and_then(|()| place.admit(peer.ip(), &options.hostname, &options.limits));
+        if let Err(reply) = admitted {
             return refuse(stream, peer, &listener.name, &shared, reply);
         }
         let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());

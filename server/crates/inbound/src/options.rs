@@ -8,6 +8,7 @@ use accounts::{Authenticator, LocalDomains};
 use ipnet::IpNet;
 
 use crate::grants::RelayGrants;
+use crate::rates::RateLimits;
 
 /// The receiving side's options. A reload makes new ones; a session keeps those that it began with.
 #[derive(Debug, Clone)]
@@ -103,6 +104,10 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions at once from one IPv4 address or one IPv6 /64; over it 421 4.7.0.
     pub sessions_per_address: usize,
+    /// Sessions at once from one IPv4 /24 or one IPv6 /48; over it 421 4.7.0. 0 is no limit.
+    pub sessions_per_network: usize,
+    /// How much a client may ask for in a time.
+    pub rates: RateLimits,
     /// Octets of content that all sessions hold in memory; over it content goes to the disk as it arrives. Over twice as many MAIL is
     /// answered 452 4.3.1.
     pub content_memory: usize,
@@ -125,6 +130,8 @@ impl Default for Limits {
         Self {
             sessions: 10_000,
             sessions_per_address: 100,
+            sessions_per_network: 0,
+            rates: RateLimits::default(),
             content_memory: 128 << 20,
             header_size: 512 << 10,
             hops: 100,

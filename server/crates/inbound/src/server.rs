@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::grants::{GrantError, RelayGrants};
 use crate::listener;
 use crate::options::{Options, Services};
+use crate::rates::Rates;
 use crate::reception::ContentMemory;
 use crate::sockets::Sockets;
 use crate::stats::{Stats, StatsSnapshot, count};
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     options: ArcSwap<Options>,
     pub(crate) services: Services,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) rates: Rates,
     pub(crate) content_memory: Arc<ContentMemory>,
     pub(crate) stats: Arc<Stats>,
     /// Who may check a password now.
@@ -90,7 +92,9 @@ impl Server {
             bound.push((name, TcpListener::from_std(socket)?));
         }
         let (alive, ended) = mpsc::channel(1);
+        let rates = Rates::new(options.limits.rates.clone(), clock::now());
         let shared = Shared {
+            rates,
             options: ArcSwap::from_pointee(options),
             services,
             admission: Arc::default(),
@@ -130,6 +134,7 @@ impl Server {
     /// is not in the new options turns its clients away.
     pub fn replace_options(&self, mut options: Options) {
         options.relay_grants = self.relay_grants();
+        self.shared.rates.replace(&options.limits.rates);
         self.shared.options.store(Arc::new(options));
     }
 

@@ -393,6 +393,34 @@ const LIMITS: Section = Section {
             "Sessions at once from one IPv4 address or one IPv6 /64; over it 421 4.7.0.",
         ),
         key(
+            "sessions-per-network",
+            COUNT,
+            "0",
+            "Sessions at once from one IPv4 /24 or one IPv6 /48; over it 421 4.7.0. 0: no limit.",
+        ),
+        key(
+            "connections-per-minute",
+            COUNT,
+            "0",
+            "Connections of one IPv4 address or one IPv6 /64; over it 421 4.7.0. Whoever was quiet may use all of a rate at once; it \
+             comes back evenly. 0: no limit, here and below.",
+        ),
+        key("messages-per-minute", COUNT, "0", "Messages of such an address; over it 450 4.7.1 at MAIL."),
+        key("messages-per-hour", COUNT, "0", "The same for an hour."),
+        key(
+            "user-messages-per-hour",
+            COUNT,
+            "0",
+            "Messages of one user, who is measured by this and not by the address; over it 450 4.7.1 at MAIL.",
+        ),
+        key("user-recipients-per-hour", COUNT, "0", "Recipients of one user; over it 450 4.7.1 at RCPT."),
+        optional(
+            "rate-exempt",
+            "list of networks",
+            "`relay.networks`",
+            "Addresses that neither the rates nor `sessions-per-network` concern.",
+        ),
+        key(
             "message-size",
             SIZE,
             "\"25 MiB\"",
