@@ -24,6 +24,7 @@ mod logs;
 mod main_job;
 mod mx_delivery;
 mod next_hops;
+mod privileges;
 mod proxy_protocol;
 mod rates;
 mod relay_control;

@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod logging;
+mod privileges;
 mod reload;
 mod sandbox;
 mod serve;

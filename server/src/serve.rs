@@ -3,9 +3,7 @@
 //! The order: the listeners' sockets, giving up rights, certificates, queue, resolver, plugins, delivery, listeners, control socket;
 //! only then is anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue.
 
-use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +17,10 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 
-use crate::logging;
 use crate::reload::Reloader;
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
+use crate::{logging, privileges};
 
 /// Sessions may finish what they are doing this long.
 const SESSIONS_PATIENCE: Duration = Duration::from_secs(20);
@@ -38,12 +36,12 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     umask(Mode::RWXG | Mode::RWXO);
     let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
     let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
-    let named = || format!("cannot open the data directory {}", config.data_dir.display());
-    // Mail is nobody else's to read. A directory that is there keeps the mode that it was given.
-    DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).with_context(named)?;
-    // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
-    let sandbox = Sandbox::enter(&config);
+    // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
+    // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
+    privileges::settle(&config)?;
+    let sandbox = Sandbox::enter(&config);
+    let named = || format!("cannot open the data directory {}", config.data_dir.display());
     let grants =
         RelayGrants::open(config.data_dir.join("relay-grants"), clock::wall()).with_context(named)?;
     config.inbound.relay_grants = Arc::new(grants);

@@ -10,11 +10,15 @@ use hooks::KeyValue;
 use plugin_host::{PluginHost, Services};
 
 use super::output::print;
+use crate::privileges;
 
 /// Reads the configuration and the certificates and loads the plugins; every fault is said.
 pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     let config = Config::load(file)?;
     let certificates = tls::check(&config.tls);
+    if privileges::stays_root(&config) {
+        writeln!(std::io::stderr(), "waxwing: warning: {}", privileges::RUNS_AS_ROOT)?;
+    }
     let resolver = dns::Hickory::new(&config.dns).context("dns")?;
     // A plugin's init may ask its key-value space; the server's own is in use.
     let scratch = Scratch::new()?;

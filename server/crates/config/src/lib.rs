@@ -26,7 +26,7 @@ pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
 pub use keys::{Default, Key, SECTIONS, Section};
 pub use load::Config;
-pub use process::{Place, Process};
+pub use process::{Identity, Place, Process};
 pub use reference::reference;
 pub use server::{Log, LogFormat, LogLevel};
 

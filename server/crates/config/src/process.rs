@@ -1,7 +1,8 @@
-//! `[process]`: what of the file system the server may touch.
+//! `[process]`: as whom the server runs once its sockets are bound, and what of the file system it may touch.
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Group, User};
 use outbound::{DeliverTo, LmtpAddress};
 
 use crate::load::Config;
@@ -10,8 +11,18 @@ use crate::reader::Table;
 /// How the process gives up what it does not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
+    /// Whom it becomes; nobody else when nothing.
+    pub identity: Option<Identity>,
     /// Whether it can touch its own files only, where the kernel has Landlock.
     pub landlock: bool,
+}
+
+/// A user and a group of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: String,
+    pub user_id: u32,
+    pub group_id: u32,
 }
 
 /// A file or a folder with all that is in it, and what the server does with it.
@@ -25,7 +36,33 @@ pub(crate) fn process(root: &Table<'_>) -> Process {
     let table = root.table("process", "process");
     let mut landlock = true;
     table.set_bool("landlock", &mut landlock);
-    Process { landlock }
+    let user = table.parse("user", user);
+    let group = table.parse("group", group);
+    if user.is_none() && group.is_some() {
+        table.missing("user", "is missing; a group alone takes no rights away");
+    }
+    let identity = user.map(|user| Identity {
+        group_id: group.unwrap_or(user.gid.as_raw()),
+        user_id: user.uid.as_raw(),
+        user: user.name,
+    });
+    Process { identity, landlock }
+}
+
+fn user(name: &str) -> Result<User, String> {
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Err(format!("this machine has no user \"{name}\"")),
+        Err(error) => Err(format!("the user \"{name}\" cannot be looked up: {error}")),
+    }
+}
+
+fn group(name: &str) -> Result<u32, String> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("this machine has no group \"{name}\"")),
+        Err(error) => Err(format!("the group \"{name}\" cannot be looked up: {error}")),
+    }
 }
 
 impl Config {

@@ -81,7 +81,12 @@ const ROOT: Section = Section {
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
         optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
-        optional("process", TABLE, "defaults", "What the server may touch; see `[process]`."),
+        optional(
+            "process",
+            TABLE,
+            "defaults",
+            "As whom the server runs, and what it may touch; see `[process]`.",
+        ),
         later("user", "tables", "Who may submit mail with a password."),
         later("metrics", TABLE, "Where Prometheus may ask."),
     ],
@@ -690,12 +695,27 @@ const PROCESS: Section = Section {
     name: "process",
     written: "`[process]`",
     doc: "What the server gives up once its sockets are bound. A change needs a restart.",
-    keys: &[key(
-        "landlock",
-        FLAG,
-        "true",
-        "Whether the server can touch its own files only: the data directory, the folders of Maildirs, plugins and the \
+    keys: &[
+        optional(
+            "user",
+            "name of a user",
+            "whoever starts it",
+            "Whom the server becomes when root starts it. The data directory has to be this user's, or empty; the configuration has to \
+             be readable to this user, and Maildirs writable.",
+        ),
+        optional(
+            "group",
+            "name of a group",
+            "the user's",
+            "The group of the server, in place of the user's first one.",
+        ),
+        key(
+            "landlock",
+            FLAG,
+            "true",
+            "Whether the server can touch its own files only: the data directory, the folders of Maildirs, plugins and the \
              configuration, and what the system's libraries read. A kernel without Landlock is no fault; the log says what came of \
              it. A reload that leads to another place is refused.",
-    )],
+        ),
+    ],
 };

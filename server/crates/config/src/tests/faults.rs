@@ -119,6 +119,16 @@ name = "b"
 bind = "127.0.0.1:27"
 proxy-protocol = ["0.0.0.0/0", "::/8", "10.0.0.0/8", "fe80::1", "proxy.example.org", 5]
 "#;
+    users: r#"
+[process]
+user = "no-such-user"
+group = "no-such-group"
+landlock = "yes"
+"#;
+    a_group_without_a_user: r#"
+[process]
+group = "root"
+"#;
     open_relays: r#"
 [relay]
 networks = ["0.0.0.0/0", "::/0", "0.0.0.0/1", "192.0.2.0/24", "192.0.2.1", "10.0.0.0/33", "example.org"]
