@@ -1,6 +1,9 @@
 //! The rows of the reference, in the order in which they are shown.
 
+mod plugins;
+
 use super::{Default, Key, Section};
+use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
 
 const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
     Key { name, takes, default: Default::Toml(default), doc }
@@ -554,120 +557,6 @@ const QUEUE: Section = Section {
             "200000",
             "Recipients in memory until the index has them, about 1 KiB each.",
         ),
-    ],
-};
-
-const PLUGINS: Section = Section {
-    name: "plugins",
-    written: "`[plugins]`",
-    doc: "Plugins are the files `NAME.wasm` of one directory; they are loaded, replaced and unloaded while the server runs.",
-    keys: &[
-        optional("dir", PATH, "`plugins` in `data-dir`", "Where they lie."),
-        key("order", "list of names", "[]", "The plugins that are asked first; the others follow by name."),
-        optional("limits", TABLE, "defaults", "What each plugin may use up; see `[plugins.limits]`."),
-    ],
-};
-
-const PLUGIN: Section = Section {
-    name: "plugins.NAME",
-    written: "`[plugins.NAME]`",
-    doc: "What is said of one plugin. One that is not named has the defaults, and no grant. `dir`, `order` and `limits` are no \
-          names for this.",
-    keys: &[
-        key("enabled", FLAG, "true", "False: its file is left alone."),
-        key(
-            "on-failure",
-            "\"tempfail\", \"proceed\" or \"quarantine\"",
-            "\"tempfail\"",
-            "What counts when the plugin traps or overruns a limit: 451 4.3.0, as if it were not there, or accept and hold.",
-        ),
-        optional("grants", TABLE, "none", "What it may use beyond its own session; see `grants`."),
-        optional("settings", TABLE, "none", "Handed to the plugin as they are; it says what it reads."),
-        optional(
-            "limits",
-            TABLE,
-            "those of `[plugins.limits]`",
-            "Its own limits; see `[plugins.NAME.limits]`.",
-        ),
-    ],
-};
-
-const GRANTS: Section = Section {
-    name: "plugins.NAME.grants",
-    written: "`grants = { ... } in [plugins.NAME]`",
-    doc: "A call of what was not granted is answered `denied`.",
-    keys: &[
-        key("kv", FLAG, "false", "A key-value space of its own, on the disk."),
-        key("dns", FLAG, "false", "Questions to DNS."),
-        key(
-            "http",
-            "list of hosts",
-            "[]",
-            "A host in it is refused: this version does not let plugins ask over HTTP yet.",
-        ),
-    ],
-};
-
-const PLUGIN_LIMITS: Section = Section {
-    name: "plugins.limits",
-    written: "`[plugins.limits]`",
-    doc: "What each plugin may use up. A change of `instances`, `table-elements` or `memory` over 1 GiB needs a restart.",
-    keys: &[
-        key(
-            "cpu-per-hook",
-            SPAN,
-            "\"500ms\"",
-            "Time that a plugin may compute in one hook; waiting for the server is not counted.",
-        ),
-        key("wall-per-hook", SPAN, "\"10s\"", "Time that one hook may take with all its waiting."),
-        key("cpu-for-init", SPAN, "\"5s\"", "As `cpu-per-hook`, when a plugin is loaded."),
-        key("wall-for-init", SPAN, "\"30s\"", "As `wall-per-hook`, when a plugin is loaded."),
-        key("memory", SIZE, "\"64 MiB\"", "Octets of memory of one instance."),
-        key("table-elements", COUNT, "100000", "Elements of one table of an instance."),
-        key("instances", COUNT, "4000", "Instances alive at once, over all sessions and plugins."),
-        key("component-size", SIZE, "\"64 MiB\"", "Octets of a plugin's file."),
-        key(
-            "log-lines-per-hook",
-            COUNT,
-            "100",
-            "Lines that one hook may log; what comes after them is counted, not written.",
-        ),
-        key("log-line-size", SIZE, "\"4 KiB\"", "Octets of one logged line."),
-        key("dns-questions-per-hook", COUNT, "50", "Questions to DNS in one hook."),
-        key("kv-calls-per-hook", COUNT, "200", "Calls of the key-value store in one hook."),
-        key("kv-key-size", SIZE, "512", "Octets of a key."),
-        key("kv-value-size", SIZE, "\"64 KiB\"", "Octets of a value."),
-        key("kv-keys", COUNT, "1000000", "Keys in one plugin's space. A change needs a restart."),
-        key(
-            "kv-size",
-            SIZE,
-            "\"256 MiB\"",
-            "Octets of keys and values in one plugin's space. A change needs a restart.",
-        ),
-        key("notes-per-session", COUNT, "64", "Notes that the plugins of one session share."),
-        key("note-size", SIZE, "\"4 KiB\"", "Octets of one note with its key."),
-        key("header-field-size", SIZE, "\"64 KiB\"", "Octets of one header field that a plugin writes."),
-        key("additions-per-hook", COUNT, "200", "Header fields and recipients that one hook may add."),
-        key("body-written-size", SIZE, "\"32 MiB\"", "Octets that one hook may write into a body."),
-        key("body-pieces", COUNT, "10000", "Pieces of a body that one hook may put together."),
-        key("recipients", COUNT, "1000", "Recipients of an envelope, with those that plugins added."),
-        key(
-            "metric-series",
-            COUNT,
-            "200",
-            "Metric series of one plugin; names with different labels count each.",
-        ),
-    ],
-};
-
-const ONE_PLUGIN_LIMITS: Section = Section {
-    name: "plugins.NAME.limits",
-    written: "`[plugins.NAME.limits]`",
-    doc: "What one plugin may use up instead.",
-    keys: &[
-        optional("cpu-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
-        optional("wall-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
-        optional("memory", SIZE, "as in `[plugins.limits]`", "As there."),
     ],
 };
 
