@@ -1,7 +1,8 @@
 //! Refuses messages by what is attached to them: file names and media types.
 //!
-//! Names are those that the receiver's program would show, decoded from RFC 2047 and RFC 2231. Trailing dots and spaces,
-//! which some systems ignore, and invisible characters, which turn a name's reading around, do not hide an extension.
+//! Names are those that any receiver's program might show, decoded from RFC 2047 and RFC 2231; where the header of a part
+//! gives several names or types, every one of them counts. Trailing dots, spaces and slashes, what stands behind a NUL or
+//! a colon, and invisible characters, which turn a name's reading around, do not hide an extension.
 //!
 //! Settings (patterns: `*` stands for any characters, `?` for one; case does not matter):
 //!
@@ -17,6 +18,9 @@
 //!
 //! Known gaps: it does not look into archives and attached messages.
 
+mod said;
+
+use said::Said;
 use serde::Deserialize;
 use waxwing_plugin::body::Part;
 use waxwing_plugin::pattern::{fits, fits_any};
@@ -125,19 +129,53 @@ impl Plugin for AttachmentPolicy {
         if settings.exempt_authenticated && cx.auth_user().is_some() {
             return Verdict::Proceed;
         }
-        let parts = cx.body().parts();
-        let Some(part) = parts.iter().find(|part| settings.forbids(part)) else { return Verdict::Proceed };
-        metrics::count("attachment_refused", 1, &[]);
-        settings.refusal(part)
+        match settings.forbidden(cx) {
+            Ok(None) => Verdict::Proceed,
+            Ok(Some(forbidden)) => {
+                metrics::count("attachment_refused", 1, &[]);
+                settings.refusal(&forbidden)
+            }
+            Err(e) => {
+                log::error(&format!("the message cannot be read: {e}"));
+                e.into()
+            }
+        }
     }
 }
 
+/// What is not accepted.
+struct Forbidden {
+    name: String,
+    media_type: String,
+}
+
 impl Settings {
-    fn forbids(&self, part: &Part) -> bool {
-        if fits_any(&self.forbid_types, &part.media_type) {
-            return true;
+    /// The first part that is not accepted.
+    fn forbidden(&self, cx: &Context) -> Result<Option<Forbidden>, Error> {
+        let parts = cx.body().parts();
+        for (nth, part) in parts.iter().enumerate() {
+            let said = said::said(cx, &parts, nth)?;
+            if let Some(forbidden) = self.forbidden_in(part, &said) {
+                return Ok(Some(forbidden));
+            }
         }
-        part.filename.as_deref().is_some_and(|name| self.forbids_name(&plain(name)))
+        Ok(None)
+    }
+
+    fn forbidden_in(&self, part: &Part, said: &Said) -> Option<Forbidden> {
+        let mut types = std::iter::once(&part.media_type).chain(&said.types);
+        let mut names = part.filename.iter().chain(&said.names);
+        let forbidden = |name: &str, media_type: &str| {
+            Some(Forbidden { name: name.to_owned(), media_type: media_type.to_owned() })
+        };
+        if let Some(media_type) = types.find(|media_type| fits_any(&self.forbid_types, media_type)) {
+            return forbidden(
+                part.filename.as_deref().map_or_else(|| media_type.clone(), plain).as_str(),
+                media_type,
+            );
+        }
+        let name = names.find(|name| readings(name).iter().any(|name| self.forbids_name(name)))?;
+        forbidden(&plain(name), &part.media_type)
     }
 
     fn forbids_name(&self, name: &str) -> bool {
@@ -149,11 +187,12 @@ impl Settings {
                 && self.forbid_names.iter().any(|pattern| fits(&format!("{pattern}.*"), name))
     }
 
-    fn refusal(&self, part: &Part) -> Verdict {
-        let name = part.filename.as_deref().map_or_else(|| part.media_type.clone(), plain);
-        let name: String =
-            name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(NAME_SHOWN).collect();
-        let text = self.text.replace("{name}", &name).replace("{type}", &part.media_type);
+    fn refusal(&self, forbidden: &Forbidden) -> Verdict {
+        let shown = |text: &str| -> String {
+            text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(NAME_SHOWN).collect()
+        };
+        let (name, media_type) = (shown(&forbidden.name), shown(&forbidden.media_type));
+        let text = self.text.replace("{name}", &name).replace("{type}", &media_type);
         match self.action {
             Action::Reject => Reply::reject(text).into(),
             Action::Tempfail => Reply::tempfail(text).into(),
@@ -162,14 +201,21 @@ impl Settings {
     }
 }
 
-/// A name as the system reads it that would open the file.
+/// A name as the systems read it that would open the file: C's strings end at a NUL, and on Windows a stream of the file
+/// is named behind a colon.
+fn readings(name: &str) -> Vec<String> {
+    let until = |end: char| name.split(end).next().map(plain);
+    [Some(plain(name)), until('\0'), until(':')].into_iter().flatten().collect()
+}
+
+/// A name without what does not show and what systems ignore at its ends.
 fn plain(name: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let visible: String = name.chars().filter(|&c| !hidden(c)).collect();
-    visible.trim_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+    visible.trim_matches(|c: char| matches!(c, '.' | '/' | '\\') || c.is_whitespace()).to_owned()
 }
 
 waxwing_plugin::export!(AttachmentPolicy: init, message);
@@ -215,6 +261,61 @@ mod tests {
         assert!(
             matches!(named, Verdict::Reject(reply) if reply.text == "attachment setup.exe is not accepted here")
         );
+    }
+
+    #[test]
+    fn a_harmless_name_beside_it_does_not_hide_a_program() {
+        for disposition in [
+            "attachment; filename=ok.txt; filename*=utf-8''setup%2Eexe",
+            "attachment; filename=setup.exe; filename*=utf-8''ok.txt",
+            "attachment; filename=ok.txt; filename=setup.exe",
+            "attachment; filename=setup.exe; filename=ok.txt",
+            "attachment; filename=ok.txt; filename*0=setup.; filename*1*=ex%65",
+            "attachment; filename=ok.txt; name=\"=?utf-8?B?c2V0dXA=?= =?utf-8?Q?=2Eexe?=\"",
+            "attachment; filename=ok.txt\nContent-Disposition: attachment; filename=setup.exe",
+            "attachment; filename=setup.exe\nContent-Disposition: attachment;\n filename=ok.txt",
+            "attachment; filename=ok.txt\nContent-Type: text/plain; name=setup.exe",
+            "attachment; filename=ok.txt\nContent-Type: application/hta",
+        ] {
+            assert!(is_refused("{}", disposition), "{disposition}");
+        }
+        let both =
+            "Content-Type: text/plain; name=setup.exe\nContent-Disposition: attachment; filename=ok.txt";
+        assert!(matches!(verdict("{}", both), Verdict::Reject(reply) if reply.text.contains("setup.exe")));
+    }
+
+    #[test]
+    fn a_header_that_only_some_programs_understand_counts_too() {
+        for disposition in [
+            "attachment filename=setup.exe",
+            "filename=setup.exe",
+            "; filename=setup.exe",
+            "attachment; filename=\"setup.exe",
+            "attachment (really); filename (of it) = (here) setup.exe (comes)",
+            "attachment; filename=\"setup.exe\\\\\"",
+            "attachment; filename=\"setup.exe::$DATA\"",
+            "attachment; filename=\"setup.exe\0.txt\"",
+        ] {
+            assert!(is_refused("{}", disposition), "{disposition}");
+        }
+        let header = "Content-Type: application/x-msdownload and more";
+        assert!(matches!(verdict("{}", header), Verdict::Reject(_)));
+    }
+
+    #[test]
+    fn the_header_of_a_message_that_is_one_part_counts_as_a_whole() {
+        let message = "Content-Type: text/plain; name=setup.exe\nContent-Disposition: attachment; filename=ok.txt\n\nTVqQ\n";
+        let verdict = Server::new()
+            .session::<AttachmentPolicy>()
+            .send("a@example.org", "b@example.org", message)
+            .verdict;
+        assert!(matches!(verdict, Verdict::Reject(_)));
+    }
+
+    #[test]
+    fn what_a_text_says_about_names_is_no_attachment() {
+        let header = "Content-Type: text/plain\n\nContent-Disposition: attachment; filename=setup.exe";
+        assert_eq!(verdict("{}", header), Verdict::Proceed);
     }
 
     #[test]
