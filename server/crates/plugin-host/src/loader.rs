@@ -4,6 +4,7 @@
 //! its reason and the generation before it keeps running; a file that is gone is unloaded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,6 +55,8 @@ pub(crate) struct Loader {
     seen: HashMap<String, Fingerprint>,
     generations: HashMap<String, u64>,
     stats: HashMap<String, Arc<Stats>>,
+    /// The last look at the directory failed.
+    is_unreadable: bool,
 }
 
 impl Loader {
@@ -68,6 +71,7 @@ impl Loader {
             seen: HashMap::new(),
             generations: HashMap::new(),
             stats: HashMap::new(),
+            is_unreadable: false,
         }
     }
 
@@ -75,9 +79,28 @@ impl Loader {
         &self.options.dir
     }
 
+    /// The directory's files. When it cannot be read nothing is known of them: what runs goes on, for a filter that is gone
+    /// because file descriptors were short would let everything through.
+    pub(crate) fn scan(&mut self) -> Result<BTreeMap<String, Fingerprint>, LoadReport> {
+        let dir = &self.options.dir;
+        let outcome = scan(dir);
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, outcome.is_err());
+        outcome.map_err(|error| {
+            if !was_unreadable {
+                tracing::error!(dir = %dir.display(), %error, "the plugins' directory cannot be read; the plugins stay as they are");
+            }
+            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let outcome = Err(LoadError::Read(error.to_string()));
+            LoadReport { name, file: Some(dir.clone()), outcome }
+        })
+    }
+
     /// Loads every file that is not as it was seen last, and unloads what has no file any more.
     pub(crate) fn load_all(&mut self) -> Vec<LoadReport> {
-        let found = scan(&self.options.dir);
+        let found = match self.scan() {
+            Ok(found) => found,
+            Err(report) => return vec![report],
+        };
         self.forget_missing(&found);
         let mut reports: Vec<LoadReport> = Vec::new();
         for (name, fingerprint) in &found {
@@ -241,25 +264,42 @@ impl Loader {
     }
 }
 
-/// The plugins' files: names without `.wasm`. What begins with a dot is somebody's unfinished work.
-pub(crate) fn scan(dir: &Path) -> BTreeMap<String, Fingerprint> {
-    use std::os::unix::fs::MetadataExt;
+/// The plugins' files: names without `.wasm`. What begins with a dot is somebody's unfinished work; a directory that is not
+/// there has none.
+fn scan(dir: &Path) -> io::Result<BTreeMap<String, Fingerprint>> {
     let mut found = BTreeMap::new();
-    let Ok(entries) = std::fs::read_dir(dir) else { return found };
-    for entry in entries.flatten() {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str().and_then(|name| name.strip_suffix(".wasm")) else { continue };
         if name.is_empty() || name.starts_with('.') {
             continue;
         }
-        // A symbolic link counts as what it points to.
-        let Ok(metadata) = std::fs::metadata(entry.path()) else { continue };
-        if metadata.is_file() {
-            let (len, modified, inode) = (metadata.len(), metadata.modified().ok(), metadata.ino());
-            found.insert(name.to_owned(), Fingerprint { len, modified, inode });
+        if let Some(fingerprint) = Fingerprint::of(&entry.path()) {
+            found.insert(name.to_owned(), fingerprint);
         }
     }
-    found
+    Ok(found)
+}
+
+impl Fingerprint {
+    /// Nothing when there is no file. A symbolic link counts as what it points to.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        match std::fs::metadata(path) {
+            Ok(metadata) => {
+                let (len, modified, inode) = (metadata.len(), metadata.modified().ok(), metadata.ino());
+                metadata.is_file().then_some(Self { len, modified, inode })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // There is something; why it cannot be read is said when it is loaded.
+            Err(_) => Some(Self { len: 0, modified: None, inode: 0 }),
+        }
+    }
 }
 
 fn check_name(name: &str) -> Result<(), LoadError> {
@@ -272,7 +312,7 @@ fn open_cache(dir: &Path) -> Option<Cache> {
     if dir.as_os_str().is_empty() {
         return None;
     }
-    let warn = |error: &std::io::Error| {
+    let warn = |error: &io::Error| {
         tracing::warn!(dir = %dir.display(), %error, "compiled plugins are not kept: the directory cannot be used");
     };
     Cache::open(dir).inspect_err(warn).ok()

@@ -15,7 +15,7 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 
-use crate::loader::{Fingerprint, Loader, scan};
+use crate::loader::{Fingerprint, Loader};
 
 /// How long a file must not change before it is read.
 const QUIET: Duration = Duration::from_millis(200);
@@ -100,7 +100,8 @@ impl Watching {
     fn look(&mut self, loader: &Mutex<Loader>, complete: &HashSet<String>) {
         let mut loader = loader.lock();
         self.watch(loader.dir());
-        let found = scan(loader.dir());
+        // The loader has said why.
+        let Ok(found) = loader.scan() else { return };
         loader.forget_missing(&found);
         self.pending.retain(|name, _| found.contains_key(name));
         let now = clock::now();

@@ -50,6 +50,33 @@ async fn a_bad_file_is_refused_and_the_old_generation_keeps_running() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_cannot_be_read_unloads_nothing() {
+    let bed = Bed::with(&[("x", &fixed(&[("data", REJECT)]))]).await;
+    let aside = bed.options.dir.with_extension("aside");
+    std::fs::rename(&bed.options.dir, &aside).unwrap();
+    std::fs::write(&bed.options.dir, b"no directory").unwrap();
+    let reports = bed.load().await;
+    assert!(matches!(&reports[..], [report] if report.outcome.is_err()), "{reports:?}");
+    assert_eq!(bed.session().ask(Request::Data).await.verdict.name(), "reject");
+
+    std::fs::remove_file(&bed.options.dir).unwrap();
+    std::fs::rename(&aside, &bed.options.dir).unwrap();
+    assert_eq!(bed.load().await, []);
+    assert_eq!(bed.plugin("x").unwrap().generation, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_looked_at_is_refused_and_unloads_nothing() {
+    let bed = Bed::with(&[("x", &fixed(&[("data", REJECT)]))]).await;
+    std::fs::remove_file(bed.file("x")).unwrap();
+    // A link that leads to itself.
+    std::os::unix::fs::symlink(bed.file("x"), bed.file("x")).unwrap();
+    let reports = bed.load().await;
+    assert!(matches!(&reports[..], [report] if report.outcome.is_err()), "{reports:?}");
+    assert_eq!(bed.session().ask(Request::Data).await.verdict.name(), "reject");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_written_slowly_is_loaded_once_it_is_whole() {
     let bed = Bed::open(|_| {}, Services::default());
     let _watch = bed.host.watch().unwrap();
