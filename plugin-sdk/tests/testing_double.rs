@@ -53,6 +53,21 @@ fn parts_are_named_and_placed_as_the_interface_says() {
 }
 
 #[test]
+fn an_attached_message_with_parts_is_one_part_also_at_the_end() {
+    plugin! { message; fn message(&mut self, cx: &Context) -> Verdict {
+        let parts = cx.body().parts();
+        assert_eq!(parts.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(), ["", "1"]);
+        assert_eq!(parts[1].media_type, "message/rfc822");
+        let content = cx.body().read_part("1", 0..1000).unwrap();
+        assert!(content.starts_with(b"Content-Type: Multipart/Mixed") && content.ends_with(b"--o--"));
+        Verdict::Accept
+    } }
+    let attached = "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: Message/RFC822; x=y\n\n\
+        Content-Type: Multipart/Mixed; boundary=o\n\n--o\n\nin\n--o--\n--a--\n";
+    assert_eq!(Server::new().session::<Tested>().message(attached).verdict, Verdict::Accept);
+}
+
+#[test]
 fn reads_mean_the_body_as_it_was_when_the_hook_began() {
     plugin! { message; fn message(&mut self, cx: &Context) -> Verdict {
         let body = cx.body();

@@ -162,7 +162,8 @@ impl Staged {
     }
 
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let (all, body_at) = self.as_parsed();
+        let (mut all, body_at) = self.as_parsed();
+        mask_messages(&mut all);
         let Some(message) = MessageParser::default().parse(&all) else { return Vec::new() };
         let mut found = Vec::new();
         collect(&message, 0, "", body_at, &mut found);
@@ -218,6 +219,30 @@ fn split(message: &[u8]) -> (Vec<Field>, usize) {
     (fields, at)
 }
 
+/// What hides a message's type from the parser: an octet in place of the first of `rfc822` or `global`.
+const MASK: u8 = b'x';
+
+/// Hides that parts are messages: the parser would look into them, and does not get over one that is a multipart and the last
+/// part.
+fn mask_messages(all: &mut [u8]) {
+    for line in all.split_mut(|&octet| octet == b'\n') {
+        let kind = line.split(|&octet| octet == b';').next().map_or(0, <[u8]>::len);
+        let lower = line[..kind].to_ascii_lowercase();
+        let (Some(b"content-type:"), Some(at)) =
+            (lower.get(..13), lower.windows(8).position(|w| w == b"message/"))
+        else {
+            continue;
+        };
+        if lower[at + 8..].starts_with(b"rfc822") || lower[at + 8..].starts_with(b"global") {
+            line[at + 8] = MASK;
+        }
+    }
+}
+
+fn unmasked(media_type: &str) -> String {
+    media_type.replace("message/xfc822", "message/rfc822").replace("message/xlobal", "message/global")
+}
+
 fn collect(message: &mail_parser::Message<'_>, id: u32, path: &str, body_at: usize, found: &mut Vec<Part>) {
     let Some(part) = message.parts.get(id as usize) else { return };
     let raw = &message.raw_message;
@@ -230,7 +255,7 @@ fn collect(message: &mail_parser::Message<'_>, id: u32, path: &str, body_at: usi
     let kind = part.content_type();
     let media_type = kind.map_or_else(
         || "text/plain".to_owned(),
-        |t| lower(&format!("{}/{}", t.ctype(), t.subtype().unwrap_or(""))),
+        |t| unmasked(&lower(&format!("{}/{}", t.ctype(), t.subtype().unwrap_or("")))),
     );
     let charset = kind.and_then(|t| t.attribute("charset")).map(lower);
     let charset = charset.or_else(|| media_type.starts_with("text/").then(|| "us-ascii".to_owned()));
