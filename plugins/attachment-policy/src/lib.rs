@@ -16,8 +16,11 @@
 //! | `text` | "attachment {name} is not accepted here" | for the client; {name}, {type} |
 //! | `exempt-authenticated` | false | let users who have authenticated send anything |
 //!
-//! Known gaps: it does not look into archives and attached messages.
+//! Attached messages are looked into, and so are those within them.
+//!
+//! Known gaps: it does not look into archives.
 
+mod nested;
 mod said;
 
 use said::Said;
@@ -156,6 +159,11 @@ impl Settings {
         for (nth, part) in parts.iter().enumerate() {
             let said = said::said(cx, &parts, nth)?;
             if let Some(forbidden) = self.forbidden_in(part, &said) {
+                return Ok(Some(forbidden));
+            }
+            if nested::is_message(&part.media_type)
+                && let Some(forbidden) = self.forbidden_in(part, &nested::said_within(cx, part)?)
+            {
                 return Ok(Some(forbidden));
             }
         }
@@ -310,6 +318,29 @@ mod tests {
             .send("a@example.org", "b@example.org", message)
             .verdict;
         assert!(matches!(verdict, Verdict::Reject(_)));
+    }
+
+    #[test]
+    fn an_attached_message_is_looked_into() {
+        let inner = "Subject: inner\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nhi\n--c\n\
+             Content-Type: application/octet-stream\nContent-Disposition: attachment;\n filename=setup.exe\n\nTVqQ\n--c--";
+        let attached = format!("Content-Type: message/rfc822\n\n{inner}");
+        let twice = "Content-Type: message/rfc822\n\nSubject: outer\nContent-Type: message/rfc822\n\n\
+             Subject: inner\nContent-Type: application/octet-stream; name=setup.exe\n\nTVqQ"
+            .to_owned();
+        for header in [&attached, &twice] {
+            assert!(
+                matches!(verdict("{}", header), Verdict::Reject(reply) if reply.text.contains("setup.exe")),
+                "{header}"
+            );
+            assert_eq!(
+                verdict("{}", &header.replace("setup.exe", "report.pdf")),
+                Verdict::Proceed,
+                "{header}"
+            );
+        }
+        let quoted = "Content-Type: message/rfc822\n\nSubject: inner\n\nContent-Disposition: attachment; filename=setup.exe";
+        assert_eq!(verdict("{}", quoted), Verdict::Proceed, "a text within");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use waxwing_plugin::body::Part;
 use waxwing_plugin::prelude::*;
 
 /// The most that is read of one part's header, octets.
-const LONGEST_HEADER: u32 = 256 * 1024;
+pub(crate) const LONGEST_HEADER: u32 = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Said {
@@ -36,12 +36,7 @@ pub(crate) fn said(cx: &Context, parts: &[Part], nth: usize) -> Result<Said, Err
     } else {
         let from = begin(parts, nth).max(part.offset.saturating_sub(LONGEST_HEADER));
         for field in text(&cx.body().read(from..part.offset)?).lines() {
-            let Some((name, value)) = field.split_once(':') else { continue };
-            match name.trim().to_ascii_lowercase().as_str() {
-                "content-type" => said.content_type(value),
-                "content-disposition" => said.names(value),
-                _ => {}
-            }
+            said.field(field);
         }
     }
     Ok(said)
@@ -62,6 +57,16 @@ fn text(header: &[u8]) -> String {
 }
 
 impl Said {
+    /// A field on one line.
+    pub(crate) fn field(&mut self, field: &str) {
+        let Some((name, value)) = field.split_once(':') else { return };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "content-type" => self.content_type(value),
+            "content-disposition" => self.names(value),
+            _ => {}
+        }
+    }
+
     fn content_type(&mut self, value: &str) {
         let bare = without_comments(value);
         let kind = bare.split(';').next().unwrap_or_default();
