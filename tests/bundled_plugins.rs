@@ -130,6 +130,9 @@ fn attachment_policy_refuses_programs_by_name_and_by_type() {
         ("filename=\"=?utf-8?b?aW52b2ljZS5zY3I=?=\"", "application/octet-stream"),
         ("filename=\"picture.png\"", "application/x-msdownload"),
         ("filename*0=\"long\"; filename*1=\".js\"", "text/plain"),
+        ("filename=\"report.pdf\"; filename*=utf-8''setup.exe", "application/octet-stream"),
+        ("filename=\"report.pdf\"", "application/pdf; name=setup.exe"),
+        ("filename=\"forwarded.eml\"", "message/rfc822\r\n\r\nContent-Type: application/pdf; name=setup.exe"),
     ] {
         let reply = send(&server, &attached(disposition, kind));
         assert!(reply.begins("550 5.7.1"), "{disposition} {kind}: {} {}", reply.code, reply.text);
