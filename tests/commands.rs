@@ -46,6 +46,28 @@ fn queue_list_and_show_tell_what_waits_and_why() {
 }
 
 #[test]
+fn every_key_of_an_answer_in_json_is_in_kebab_case() {
+    fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                found.extend(map.keys().cloned());
+                map.values().for_each(|inner| keys(inner, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
+            _ => {}
+        }
+    }
+    let (setup, _server, held, _) = with_a_queue();
+    for command in [&["status"][..], &["queue", "list"], &["queue", "show", &held], &["plugin", "list"]] {
+        let mut found = Vec::new();
+        keys(&setup.json(command), &mut found);
+        assert!(!found.is_empty(), "{command:?}");
+        let odd: Vec<_> = found.iter().filter(|key| key.contains('_')).collect();
+        assert!(odd.is_empty(), "{command:?}: {odd:?}");
+    }
+}
+
+#[test]
 fn a_message_that_is_not_in_the_queue_is_said_to_be_unknown() {
     let setup = Setup::new();
     let _server = setup.start();

@@ -16,6 +16,7 @@ const VERDICTS: [&str; 7] =
 
 /// All plugins and all refused files.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// In the order in which they are asked.
     pub plugins: Vec<PluginStatus>,
