@@ -5,7 +5,7 @@
 //! before the end of the body. What is attached is never touched, and all that is not text stays byte for byte.
 //!
 //! Left alone are: signed and encrypted messages (S/MIME, PGP/MIME and PGP in the text), delivery and other reports,
-//! messages that already carry a DKIM or ARC signature (unless `even-if-signed`), texts that already end in the footer,
+//! messages that already carry a DKIM or ARC signature (unless `even-if-signed`), texts in which the footer stands already,
 //! texts of more than 2 MiB, and texts in charsets that do not contain ASCII.
 //!
 //! Settings:

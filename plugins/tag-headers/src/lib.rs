@@ -25,6 +25,8 @@
 //! `remove` comes first, then `set` (the first field of the name, or a new one), then `add` (on top, or with
 //! `place = "bottom"` below the others). Values may name {listener}, {peer}, {peer-name}, {helo}, {user}, {sender},
 //! {transaction}, {session} and {tls}; what is not known is "-".
+//!
+//! Known gaps: patterns are held against fields as they are written; encoded words (RFC 2047) stay encoded.
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
