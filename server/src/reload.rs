@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use accounts::Authenticator;
 use admin::Reloaded;
 use config::{Config, Notice};
 use plugin_host::PluginHost;
@@ -14,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::sandbox::Sandbox;
 use crate::serve::tell_the_service_manager;
 
-/// The rooms that take new options.
+/// Reads the configuration anew for the rooms that take new options.
 pub(crate) struct Reloader {
     /// As it was found at the start, whatever the process's folder is by now.
     file: PathBuf,
@@ -22,24 +23,23 @@ pub(crate) struct Reloader {
     started: Config,
     /// One reload after the other.
     turn: Mutex<()>,
-    tls: tls::Acceptor,
-    sandbox: Sandbox,
-    inbound: Arc<inbound::Server>,
-    engine: outbound::Engine,
-    plugins: PluginHost,
+    services: Services,
+}
+
+/// Whom a reload concerns.
+pub(crate) struct Services {
+    pub(crate) tls: tls::Acceptor,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) inbound: Arc<inbound::Server>,
+    pub(crate) engine: outbound::Engine,
+    pub(crate) plugins: PluginHost,
 }
 
 impl Reloader {
-    pub(crate) fn new(
-        started: Config,
-        tls: tls::Acceptor,
-        sandbox: Sandbox,
-        inbound: Arc<inbound::Server>,
-        engine: outbound::Engine,
-        plugins: PluginHost,
-    ) -> Self {
+    pub(crate) fn new(started: Config, services: Services) -> Self {
         let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
-        Self { file, started, turn: Mutex::default(), tls, sandbox, inbound, engine, plugins }
+        Self { file, started, turn: Mutex::default(), services }
     }
 
     /// Reads the file and swaps the options.
@@ -58,7 +58,7 @@ impl Reloader {
     async fn read_and_swap(&self) -> Result<Reloaded, String> {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || Config::load(Some(&file))).await;
-        let config = match read.map_err(|error| error.to_string())? {
+        let mut config = match read.map_err(|error| error.to_string())? {
             Ok(config) => config,
             Err(faults) => {
                 for fault in &faults.0 {
@@ -67,7 +67,7 @@ impl Reloader {
                 return Err(faults.to_string());
             }
         };
-        if let Some(path) = self.sandbox.lacks(&config) {
+        if let Some(path) = self.services.sandbox.lacks(&config) {
             let error = format!(
                 "{} is outside of what the server may touch since its start (process.landlock): restart it",
                 path.display()
@@ -77,9 +77,12 @@ impl Reloader {
         }
         self.replace_certificates(config.tls.clone()).await?;
         let needs_restart = needs_restart(&self.started, &config);
-        self.inbound.replace_options(config.inbound);
-        self.engine.reload(Arc::new(config.outbound));
-        let reports = self.plugins.replace_options(config.plugins).await;
+        // What was tried before the reload still counts after it.
+        let authenticator = self.services.authenticator.with_options(config.authenticator);
+        config.inbound.authenticator = Some(authenticator);
+        self.services.inbound.replace_options(config.inbound);
+        self.services.engine.reload(Arc::new(config.outbound));
+        let reports = self.services.plugins.replace_options(config.plugins).await;
         let refused = reports
             .into_iter()
             .filter_map(|report| report.outcome.err().map(|error| format!("{}: {error}", report.name)))
@@ -95,7 +98,7 @@ impl Reloader {
 impl Reloader {
     /// The one part of a configuration that may fail after it was read; so it comes before all that is swapped.
     async fn replace_certificates(&self, options: tls::Options) -> Result<(), String> {
-        let tls = self.tls.clone();
+        let tls = self.services.tls.clone();
         let replaced = tokio::task::spawn_blocking(move || tls.replace(options)).await;
         replaced.map_err(|error| error.to_string())?.map_err(|faults| {
             for fault in &faults.0 {

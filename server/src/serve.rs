@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accounts::Authenticator;
 use admin::ControlSocket;
 use anyhow::{Context, Result};
 use config::{Config, Notice};
@@ -17,7 +18,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 
-use crate::reload::Reloader;
+use crate::reload::{self, Reloader};
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
 use crate::{logging, privileges};
@@ -45,10 +46,13 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let grants =
         RelayGrants::open(config.data_dir.join("relay-grants"), clock::wall()).with_context(named)?;
     config.inbound.relay_grants = Arc::new(grants);
+    let secret = config::auth_secret(&config.data_dir).with_context(named)?;
+    let authenticator = Authenticator::new(config.authenticator.clone(), secret);
+    config.inbound.authenticator = Some(authenticator.clone());
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, Bound { sockets, sandbox, tls }, Arc::clone(&store)));
+    let served = runtime.block_on(run(config, Bound { sockets, sandbox, tls, authenticator }, Arc::clone(&store)));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
@@ -60,10 +64,11 @@ struct Bound {
     sockets: Sockets,
     sandbox: Sandbox,
     tls: tls::Acceptor,
+    authenticator: Authenticator,
 }
 
 async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
-    let Bound { sockets, sandbox, tls } = bound;
+    let Bound { sockets, sandbox, tls, authenticator } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -95,14 +100,15 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         }
     };
     let hostname = config.inbound.hostname.to_string();
-    let reloader = Arc::new(Reloader::new(
-        config,
-        tls.clone(),
+    let concerned = reload::Services {
+        tls: tls.clone(),
+        authenticator,
         sandbox,
-        Arc::clone(&inbound),
-        engine.clone(),
-        plugins.clone(),
-    ));
+        inbound: Arc::clone(&inbound),
+        engine: engine.clone(),
+        plugins: plugins.clone(),
+    };
+    let reloader = Arc::new(Reloader::new(config, concerned));
     let for_socket = Arc::clone(&reloader);
     control.start(admin::Services {
         version: env!("CARGO_PKG_VERSION"),

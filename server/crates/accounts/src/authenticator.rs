@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::Timestamp;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::attempts::{AttemptLimits, Attempts};
 use crate::directory::Directory;
 use crate::failure::Failure;
 use crate::mechanism::Mechanism;
-use crate::password::{Decoys, Record, ScramRecord, default_iterations};
+use crate::password::{Decoys, PasswordError, Record, ScramRecord, default_iterations};
 use crate::sasl::{Desk, Next, State};
 use crate::token::TokenOptions;
 use crate::user::User;
@@ -45,6 +46,18 @@ pub struct AuthOptions {
 /// would tell them from real ones. Debug output does not show it.
 #[derive(Clone, Copy)]
 pub struct Secret(pub [u8; 32]);
+
+impl Secret {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn generate() -> Result<Self, PasswordError> {
+        let mut octets = [0; 32];
+        SystemRandom::new().fill(&mut octets).map_err(|_| PasswordError::NoRandomness)?;
+        Ok(Self(octets))
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

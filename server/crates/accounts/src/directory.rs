@@ -43,7 +43,11 @@ impl Directory {
         Ok(directory)
     }
 
-    fn insert(&mut self, user: User) -> Result<(), DirectoryError> {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; the directory is then of no use.
+    pub fn insert(&mut self, user: User) -> Result<(), DirectoryError> {
         if user.records.len() > MAX_RECORDS {
             return Err(DirectoryError::TooManyRecords(user.name));
         }

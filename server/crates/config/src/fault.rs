@@ -42,6 +42,9 @@ impl Faults {
     }
 }
 
+/// Reads a file that the configuration names; says why it cannot.
+pub(crate) type ReadFile = fn(&Path) -> Result<Vec<u8>, String>;
+
 /// Collects faults while a file is read.
 #[derive(Debug)]
 pub(crate) struct Notes {
@@ -51,12 +54,18 @@ pub(crate) struct Notes {
     /// Where each line but the first begins.
     line_starts: Vec<usize>,
     faults: RefCell<Vec<Fault>>,
+    /// Those of files that this one names.
+    elsewhere: RefCell<Vec<Fault>>,
+    /// Reads those files.
+    read_file: ReadFile,
+    /// Which those were.
+    named: RefCell<Vec<PathBuf>>,
     /// The keys that were asked for, as `section.key`; the reference is held against it.
     asked: RefCell<BTreeSet<String>>,
 }
 
 impl Notes {
-    pub(crate) fn new(file: &Path, text: &str) -> Self {
+    pub(crate) fn new(file: &Path, text: &str, read_file: ReadFile) -> Self {
         let line_starts = text.match_indices('\n').map(|(at, _)| at + 1).collect();
         // An absolute path stays right wherever the process goes.
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
@@ -66,6 +75,9 @@ impl Notes {
             folder,
             line_starts,
             faults: RefCell::default(),
+            elsewhere: RefCell::default(),
+            read_file,
+            named: RefCell::default(),
             asked: RefCell::default(),
         }
     }
@@ -73,6 +85,28 @@ impl Notes {
     /// The folder that relative paths start from.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What a file that this one names holds.
+    pub(crate) fn read(&self, file: &Path) -> Result<Vec<u8>, String> {
+        self.named.borrow_mut().push(file.to_owned());
+        (self.read_file)(file)
+    }
+
+    /// The files that this one named so far.
+    pub(crate) fn named(&self) -> Vec<PathBuf> {
+        self.named.borrow().clone()
+    }
+
+    /// Notes for a text of another file, which this one names.
+    pub(crate) fn of_other(&self, file: &Path, text: &str) -> Self {
+        Self::new(file, text, self.read_file)
+    }
+
+    /// Takes over what was noted of another file.
+    pub(crate) fn absorb(&self, other: Self) {
+        self.asked.borrow_mut().extend(other.asked.take());
+        self.elsewhere.borrow_mut().extend(other.into_faults().into_iter().flat_map(|faults| faults.0));
     }
 
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
@@ -93,10 +127,11 @@ impl Notes {
         self.asked.borrow().clone()
     }
 
-    /// The faults by line, those without one first.
+    /// The faults by line, those without one first, and then those of other files.
     pub(crate) fn into_faults(self) -> Option<Faults> {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| fault.line);
+        faults.append(&mut self.elsewhere.into_inner());
         (!faults.is_empty()).then_some(Faults(faults))
     }
 }

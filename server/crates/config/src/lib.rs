@@ -3,9 +3,10 @@
 //! Every fault of a file is found, not only the first, and each says its file, line and key. A key that is not in the
 //! reference ([`SECTIONS`], `reference.md`) is refused, with the nearest one that is.
 //!
-//! Limits: a file of 4 MiB; settings of a plugin 32 tables deep.
+//! Limits: a file of 4 MiB, those that it names as well; settings of a plugin 32 tables deep.
 //! Known gaps: HTTP grants and metrics are recognised and refused.
 
+mod auth;
 mod domain;
 mod environment;
 mod fault;
@@ -19,8 +20,10 @@ mod plugins;
 mod process;
 mod reader;
 mod reference;
+mod secret;
 mod server;
 mod tls;
+mod user;
 
 pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
@@ -28,6 +31,7 @@ pub use keys::{Default, Key, SECTIONS, Section};
 pub use load::Config;
 pub use process::{Identity, Place, Process};
 pub use reference::reference;
+pub use secret::auth_secret;
 pub use server::{Log, LogFormat, LogLevel};
 
 #[cfg(test)]

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::fault::{Faults, Notes};
+use crate::fault::{Faults, Notes, ReadFile};
 use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
 use crate::{
-    domain, limits, listener, network, outbound as delivery, plugins, process, server, tls as certificates,
+    auth, domain, limits, listener, network, outbound as delivery, plugins, process, server,
+    tls as certificates,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -26,9 +28,13 @@ const MAX_FILE_OCTETS: u64 = 4 << 20;
 pub struct Config {
     /// The file that it was read from.
     pub file: PathBuf,
+    /// The files that it names and that were read with it: of users, of keys.
+    pub named: Vec<PathBuf>,
     pub data_dir: PathBuf,
     /// With at least one listener.
     pub inbound: inbound::Options,
+    /// Who may authenticate, and how.
+    pub authenticator: accounts::AuthOptions,
     pub outbound: outbound::Options,
     pub store: store::Options,
     pub dns: dns::Options,
@@ -54,16 +60,22 @@ impl Config {
                 )
             })?,
         };
-        let text = read(&file).map_err(|error| Faults::of_file(&file, error))?;
+        let octets = read(&file).map_err(|error| Faults::of_file(&file, error))?;
+        let text = String::from_utf8(octets).map_err(|_| Faults::of_file(&file, "is not UTF-8"))?;
         Self::parse(&file, &text)
     }
 
-    /// Reads a file's text. Relative paths start at the file's folder.
+    /// Reads a file's text, and the files of users and keys that it names. Relative paths start at the file's folder.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
-        let notes = Notes::new(file, text);
+        Self::parse_with(file, text, read)
+    }
+
+    /// As [`Self::parse`], with other files than those of this host.
+    pub(crate) fn parse_with(file: &Path, text: &str, read_file: ReadFile) -> Result<Self, Faults> {
+        let notes = Notes::new(file, text, read_file);
         let config = Self::note(&notes, file, text);
         match (notes.into_faults(), config) {
             (None, Some(config)) => Ok(config),
@@ -75,12 +87,8 @@ impl Config {
 
     /// What can be read of a text; it is a configuration when there is no fault.
     pub(crate) fn note(notes: &Notes, file: &Path, text: &str) -> Option<Self> {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let line = error.span().map(|span| notes.line(&span));
-            notes.fault(line, "", format!("not valid TOML: {}", error.message()));
-        }
-        let root = Table::root(notes, table.get_ref());
+        let table = toml_of(notes, text);
+        let root = Table::root(notes, table.get_ref(), "");
         server::refuse_later(&root);
         let data_dir = server::data_dir(&root);
         let hostname = server::hostname(&root);
@@ -119,11 +127,14 @@ impl Config {
         let (plugins, spaces) = plugins::plugins(&root, &data_dir);
         store.key_value = spaces;
         let log = server::log(&root);
+        let authenticator = auth::authenticator(&root);
         let (tls, process) = (tls.options, process::process(&root));
         Some(Self {
             file: file.to_owned(),
+            named: notes.named(),
             data_dir,
             inbound,
+            authenticator,
             outbound,
             store,
             dns,
@@ -135,7 +146,17 @@ impl Config {
     }
 }
 
-fn read(file: &Path) -> Result<String, String> {
+/// A text as TOML; what is none is noted.
+pub(crate) fn toml_of<'a>(notes: &Notes, text: &'a str) -> Spanned<DeTable<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = error.span().map(|span| notes.line(&span));
+        notes.fault(line, "", format!("not valid TOML: {}", error.message()));
+    }
+    table
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     let mut octets = Vec::new();
     let opened = std::fs::File::open(file).map_err(cannot)?;
@@ -143,5 +164,5 @@ fn read(file: &Path) -> Result<String, String> {
     if octets.len() as u64 > MAX_FILE_OCTETS {
         return Err("is larger than 4 MiB".to_owned());
     }
-    String::from_utf8(octets).map_err(|_| "is not UTF-8".to_owned())
+    Ok(octets)
 }

@@ -77,7 +77,7 @@ impl Config {
             places.push(writes(&self.plugins.cache_dir));
         }
         let files = self.tls.certificates.iter().flat_map(|files| [&files.certificate, &files.key]);
-        for file in files.chain(&self.tls.client_ca) {
+        for file in files.chain(&self.tls.client_ca).chain(&self.named) {
             // A renewed certificate is a new file behind an old link: the folders of both are read.
             places.extend(file.parent().map(reads));
             places.extend(file.canonicalize().ok().as_deref().and_then(Path::parent).map(reads));

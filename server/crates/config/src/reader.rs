@@ -33,9 +33,9 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The whole file.
-    pub(crate) fn root(notes: &'a Notes, table: &'a DeTable<'a>) -> Self {
-        let root = Self { notes, table: Some(table), section: "", path: String::new(), line: None };
+    /// The whole file; its keys are those of the section.
+    pub(crate) fn root(notes: &'a Notes, table: &'a DeTable<'a>, section: &'static str) -> Self {
+        let root = Self { notes, table: Some(table), section, path: String::new(), line: None };
         root.refuse_unknown(|_| false);
         root
     }
@@ -120,6 +120,24 @@ impl<'a> Table<'a> {
     pub(crate) fn path(&self, key: &'static str) -> Option<PathBuf> {
         let folder = self.notes.folder();
         self.parse(key, |text| if text.is_empty() { Err("is empty") } else { Ok(folder.join(text)) })
+    }
+
+    /// What a file holds, and its path.
+    pub(crate) fn file(&self, key: &'static str) -> Option<(Item<'a>, PathBuf, Vec<u8>)> {
+        let path = self.path(key)?;
+        let item = self.get(key)?;
+        match self.notes.read(&path) {
+            Ok(octets) => Some((item, path, octets)),
+            Err(error) => {
+                item.fault(format!("{} {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    /// Where this file's faults are noted.
+    pub(crate) fn notes(&self) -> &'a Notes {
+        self.notes
     }
 
     pub(crate) fn set_bool(&self, key: &'static str, slot: &mut bool) {

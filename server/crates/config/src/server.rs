@@ -75,10 +75,7 @@ pub(crate) fn log(root: &Table<'_>) -> Log {
 
 /// Tables of the file that this version cannot carry out.
 pub(crate) fn refuse_later(root: &Table<'_>) {
-    for (key, what) in [
-        ("user", "this version of Waxwing does not do submission with a password yet; remove the table"),
-        ("metrics", "this version of Waxwing does not offer metrics yet; remove the table"),
-    ] {
+    for (key, what) in [("metrics", "this version of Waxwing does not offer metrics yet; remove the table")] {
         if let Some(item) = root.get(key) {
             item.fault(what);
         }

@@ -1,5 +1,6 @@
 //! What a file may say, and what is said of one that is wrong.
 
+mod auth;
 mod faults;
 mod reference;
 
@@ -17,7 +18,21 @@ const LEAST: &str = "hostname = 'mx.example.org'\ndata-dir = '/var/lib/waxwing'\
                      [[listener]]\nname = 'mx'\nbind = '127.0.0.1:25'\n";
 
 fn parse(text: &str) -> Result<Config, Faults> {
-    Config::parse(Path::new("/etc/waxwing/waxwing.toml"), text)
+    Config::parse_with(Path::new("/etc/waxwing/waxwing.toml"), text, named_file)
+}
+
+/// The files that the examples name.
+fn named_file(path: &Path) -> Result<Vec<u8>, String> {
+    let content = match path.file_name().and_then(|name| name.to_str()) {
+        Some("users.toml") => include_str!("tests/users.toml"),
+        Some("faulty-users.toml") => {
+            "[[user]]\nname = 'carol@example.org'\nsender = []\n[[user]]\n[limits]\n"
+        }
+        Some("issuer.jwks") => include_str!("tests/issuer.jwks"),
+        Some("issuer.secret") => "a secret of the issuer, 32 octets or more\n",
+        _ => return Err("cannot be read: there is no such file".to_owned()),
+    };
+    Ok(content.as_bytes().to_vec())
 }
 
 fn mailbox(text: &str) -> Mailbox {

@@ -23,6 +23,12 @@ impl FromStr for TokenAlgorithm {
     }
 }
 
+impl fmt::Display for TokenAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 impl From<TokenAlgorithm> for Algorithm {
     fn from(algorithm: TokenAlgorithm) -> Self {
         algorithm.0
@@ -44,7 +50,7 @@ pub enum TokenKeyError {
         "\"{0}\" is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384 and HS512"
     )]
     Algorithm(String),
-    #[error("is no public key in PEM for {0:?}: {1}")]
+    #[error("is no public key in PEM for {0}: {1}")]
     Pem(TokenAlgorithm, String),
     #[error("is a secret of less than {MIN_SECRET_OCTETS} octets")]
     ShortSecret,
@@ -54,7 +60,7 @@ pub enum TokenKeyError {
     NoKeys,
     #[error("has more than {MAX_TOKEN_KEYS} keys")]
     TooMany,
-    #[error("has the key \"{id}\", which is not one for {algorithm:?}")]
+    #[error("has the key \"{id}\", which is not one for {algorithm}")]
     OtherAlgorithm { id: String, algorithm: TokenAlgorithm },
     #[error("has the key \"{0}\", which does not say its algorithm")]
     NoAlgorithm(String),

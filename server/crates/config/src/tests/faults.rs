@@ -119,7 +119,7 @@ name = "b"
 bind = "127.0.0.1:27"
 proxy-protocol = ["0.0.0.0/0", "::/8", "10.0.0.0/8", "fe80::1", "proxy.example.org", 5]
 "#;
-    users: r#"
+    whom_the_server_cannot_become: r#"
 [process]
 user = "no-such-user"
 group = "no-such-group"
@@ -140,8 +140,6 @@ servers = ["dns.example.org", "127.0.0.1"]
 smarthost = "smtp.example.org"
 "#;
     what_this_version_cannot_do_is_refused: r#"
-[[user]]
-name = "alice@example.org"
 [metrics]
 bind = "127.0.0.1:9025"
 [plugins.x]
@@ -186,6 +184,50 @@ handshake-timeout = "1h"
 key = "/y"
 certificat = "/x"
 [[tls.certificates]]
+"#;
+    users: r#"
+users-file = "faulty-users.toml"
+[[user]]
+name = "alice@example.org"
+password-hash = "hunter22"
+[[user]]
+name = "Alice@EXAMPLE.org"
+password-hash = ["$argon2i$v=19$m=16,t=2,p=1$c29tZXNhbHQ$rgaN2Yn0l8QPyU0w0RiBVg", "SCRAM-SHA-256$1:AAAA$AAAA:AAAA", 5]
+[[user]]
+name = "bob"
+senders = ["@", "sales", "sales@example.org"]
+[[user]]
+name = "carol@example.org"
+certificate = ["CN=carol"]
+[[user]]
+name = "dave@example.org"
+certificate = ["cn=carol", ""]
+password = "secret"
+"#;
+    ways_to_authenticate: r#"
+users-file = "absent.toml"
+[auth]
+mechanisms = ["CRAM-MD5", "XOAUTH2"]
+limits = { failures-per-user = 0, user-window = "0s", entries = 1 }
+[auth.oauth]
+audience = []
+user-claim = ""
+keys = [
+    { file = "issuer.secret" },
+    { algorithm = "none", file = "issuer.secret" },
+    { algorithm = "RS256", file = "issuer.secret" },
+    { jwks = "issuer.secret" },
+    { jwks = "issuer.jwks", id = "new" },
+    { jwks = "issuer.jwks", file = "issuer.secret" },
+    {},
+    { jwks = "absent.jwks" },
+]
+"#;
+    tokens_without_an_issuer: r#"
+[auth]
+mechanisms = ["OAUTHBEARER"]
+[[user]]
+name = "alice@example.org"
 "#;
     text_that_is_no_toml: r#"
 [limits
