@@ -1,6 +1,6 @@
 //! The commands that look into a running server, and those that need none.
 
-use crate::harness::{NextHop, Output, Server, Setup, component, message, run, wait_until};
+use crate::harness::{NextHop, Output, Server, Setup, component, message, run, run_with_input, wait_until};
 
 fn ok(output: Output) -> String {
     assert_eq!(output.code, 0, "{}{}", output.out, output.err);
@@ -206,4 +206,39 @@ fn reload_says_how_it_went() {
     let refused = run(setup.binary().arg("reload").arg("--config").arg(&good));
     assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
     assert!(refused.err.contains("sesions"), "{}", refused.err);
+}
+
+#[test]
+fn passwd_prints_a_record_that_the_configuration_takes() {
+    let setup = Setup::new();
+    let passwd = |arguments: &[&str], input: &str| {
+        run_with_input(setup.binary().arg("passwd").args(arguments), input.as_bytes())
+    };
+    let argon2 = ok(passwd(&[], "correct horse\n"));
+    let scram = ok(passwd(&["--scram"], "correct horse"));
+    assert!(argon2.starts_with("$argon2id$") && scram.starts_with("SCRAM-SHA-256$"), "{argon2}{scram}");
+    for record in [&argon2, &scram] {
+        assert_eq!(record.lines().count(), 1, "{record}");
+        assert!(!record.contains("correct"), "{record}");
+    }
+    setup.write();
+    let user = format!(
+        "{}\n[[user]]\nname = \"alice@example.org\"\npassword-hash = [\"{}\", \"{}\"]\n",
+        setup.text(),
+        argon2.trim_end(),
+        scram.trim_end()
+    );
+    std::fs::write(setup.config_file(), user).expect("the file");
+    ok(setup.command(&["check"]));
+}
+
+#[test]
+fn passwd_refuses_what_is_no_password() {
+    let setup = Setup::new();
+    for (input, word) in [("\n", "empty"), ("", "empty"), ("a\u{7}b\n", "characters")] {
+        let output = run_with_input(setup.binary().arg("passwd"), input.as_bytes());
+        assert_eq!(output.code, 1, "{input:?}: {}{}", output.out, output.err);
+        assert!(output.out.is_empty() && output.err.contains(word), "{input:?}: {}", output.err);
+    }
+    assert_eq!(run(setup.binary().args(["passwd", "--argon"])).code, 2);
 }

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Let an address send to other domains for a while, as after it has read its mail
     #[command(subcommand)]
     Relay(Relay),
+    /// Ask for a password, and print the record that stands for it in the configuration
+    Passwd(Passwd),
     /// Make the running server read its configuration again, as SIGHUP does, and say how that went
     Reload(Reading),
 }
@@ -50,6 +52,13 @@ pub(crate) struct Reading {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Passwd {
+    /// A record for SCRAM-SHA-256 rather than one of Argon2id; a user may have both
+    #[arg(long)]
+    pub(crate) scram: bool,
 }
 
 #[derive(Debug, Subcommand)]

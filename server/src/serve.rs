@@ -52,7 +52,8 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, Bound { sockets, sandbox, tls, authenticator }, Arc::clone(&store)));
+    let served =
+        runtime.block_on(run(config, Bound { sockets, sandbox, tls, authenticator }, Arc::clone(&store)));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();

@@ -4,6 +4,7 @@ mod check;
 mod dns_file;
 mod line_diff;
 pub(crate) mod output;
+mod passwd;
 mod plugin;
 mod plugin_test;
 mod queue;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Check(file) => check::check(file.config.as_deref()),
         Command::Status(reading) => server::status(&reading),
         Command::Reload(reading) => server::reload(&reading),
+        Command::Passwd(options) => passwd::passwd(&options),
         Command::Queue(command) => queue::queue(command),
         Command::Relay(command) => relay::relay(command),
         Command::Plugin(Plugin::List(reading)) => plugin::list(&reading),
