@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 6] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
     &["store", "tls", "plugin-host"],
-    &["inbound", "outbound"],
+    &["inbound", "outbound", "acme"],
     &["config", "admin"],
     &["waxwing"],
 ];

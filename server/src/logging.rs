@@ -10,9 +10,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Our own rooms; of what they depend on, less is logged.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "waxwing",
     "accounts",
+    "acme",
     "admin",
     "clock",
     "config",

@@ -101,15 +101,25 @@ fn warn(certificate: &Path, contents: &x509::Contents, warnings: &mut Vec<Warnin
     }
 }
 
-/// The domain names of a file's first certificate, in lower case, and when it expires; whether its key is at hand is not asked.
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Its domain names, in lower case.
+    pub names: Vec<String>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
+/// Reads a file's first certificate; whether its key is at hand is not asked.
 ///
 /// # Errors
 /// The file cannot be used.
-pub fn names_and_expiry(certificate: &Path) -> Result<(Vec<String>, Timestamp), Fault> {
+pub fn summary(certificate: &Path) -> Result<Summary, Fault> {
     let (text, _) = file::read(certificate)?;
     let chain = file::certificates(certificate, &text)?;
     let contents = x509::read(&chain[0]);
     let contents =
         contents.ok_or_else(|| Fault::DamagedCertificate { file: certificate.to_owned(), nth: 1 })?;
-    Ok((contents.dns_names, contents.not_after))
+    let x509::Contents { dns_names, not_before, not_after, .. } = contents;
+    Ok(Summary { names: dns_names, not_before, not_after })
 }

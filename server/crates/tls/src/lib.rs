@@ -27,7 +27,7 @@ mod options;
 mod x509;
 
 pub use acceptor::{Acceptor, Generation, check};
-pub use certificate::names_and_expiry;
+pub use certificate::{Summary, summary};
 pub use facts::Facts;
 pub use fault::{Fault, Faults, Warning};
 pub use options::{CertificateFiles, MinVersion, Options};

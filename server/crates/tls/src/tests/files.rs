@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, PKCS_ED25519, date_time_ymd};
 
 use super::authority::{Authority, first_der};
 use super::peers::{client, handshake};
-use crate::{Acceptor, CertificateFiles, Options, check, names_and_expiry};
+use crate::{Acceptor, CertificateFiles, Options, check, summary};
 
 /// What is said of a certificate and a key of these texts, without the folder's name.
 fn said_of(authority: &Authority, certificate: &str, key: &str) -> String {
@@ -131,9 +131,9 @@ fn certificate_and_key_may_be_one_file() {
         authority.sign(CertificateParams::new(vec!["mx.example.org".to_owned()]).unwrap());
     let both = format!("{}{certificate}", key.serialize_pem());
     assert_eq!(said_of(&authority, &both, &both), "");
-    let (names, expiry) = names_and_expiry(&authority.path("some.pem")).unwrap();
-    assert_eq!(names, ["mx.example.org"]);
-    assert!(expiry > clock::wall());
+    let summary = summary(&authority.path("some.pem")).unwrap();
+    assert_eq!(summary.names, ["mx.example.org"]);
+    assert!(summary.not_before < clock::wall() && summary.not_after > clock::wall());
 }
 
 #[test]
