@@ -28,12 +28,18 @@ pub(crate) struct Reloader {
 
 /// Whom a reload concerns.
 pub(crate) struct Services {
-    pub(crate) tls: tls::Acceptor,
+    pub(crate) certificates: Certificates,
     pub(crate) authenticator: Authenticator,
     pub(crate) sandbox: Sandbox,
     pub(crate) inbound: Arc<inbound::Server>,
     pub(crate) engine: outbound::Engine,
     pub(crate) plugins: PluginHost,
+}
+
+/// What is shown to clients, and what renews it.
+pub(crate) struct Certificates {
+    pub(crate) acceptor: tls::Acceptor,
+    pub(crate) renewals: acme::Renewals,
 }
 
 impl Reloader {
@@ -75,7 +81,8 @@ impl Reloader {
             tracing::error!(error, "the new configuration counts for nothing");
             return Err(error);
         }
-        self.replace_certificates(config.tls.clone()).await?;
+        self.services.certificates.replace(config.tls.clone()).await?;
+        self.services.certificates.renewals.replace(config.acme.clone());
         let needs_restart = needs_restart(&self.started, &config);
         // What was tried before the reload still counts after it.
         let authenticator = self.services.authenticator.with_options(config.authenticator);
@@ -95,10 +102,10 @@ impl Reloader {
     }
 }
 
-impl Reloader {
+impl Certificates {
     /// The one part of a configuration that may fail after it was read; so it comes before all that is swapped.
-    async fn replace_certificates(&self, options: tls::Options) -> Result<(), String> {
-        let tls = self.services.tls.clone();
+    async fn replace(&self, options: tls::Options) -> Result<(), String> {
+        let tls = self.acceptor.clone();
         let replaced = tokio::task::spawn_blocking(move || tls.replace(options)).await;
         replaced.map_err(|error| error.to_string())?.map_err(|faults| {
             for fault in &faults.0 {

@@ -18,7 +18,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 
-use crate::reload::{self, Reloader};
+use crate::reload::{self, Certificates, Reloader};
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
 use crate::{logging, privileges};
@@ -101,8 +101,9 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         }
     };
     let hostname = config.inbound.hostname.to_string();
+    let renewals = acme::Renewals::start(config.acme.clone(), tls.clone());
     let concerned = reload::Services {
-        tls: tls.clone(),
+        certificates: Certificates { acceptor: tls.clone(), renewals },
         authenticator,
         sandbox,
         inbound: Arc::clone(&inbound),
@@ -124,7 +125,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
             Box::pin(async move { reloader.reload().await })
         }),
     });
-    let renewals = tokio::spawn(tls.watch());
+    let changes = tokio::spawn(tls.watch());
     inbound.start();
     announce(&inbound);
     tell_the_service_manager(Notice::Ready);
@@ -132,7 +133,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     tracing::info!("stopping");
     tell_the_service_manager(Notice::Stopping);
     drop(watch);
-    renewals.abort();
+    changes.abort();
     tokio::select! {
         () = stop(&inbound, &engine) => tracing::info!("stopped"),
         () = asked_again(&mut signals) => {

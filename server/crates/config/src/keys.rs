@@ -1,6 +1,7 @@
 //! Every key of the configuration, with what it takes, its default and what it does. The one place where they are said:
 //! unknown keys are found with it, and `reference.md` is made of it.
 
+mod acme;
 mod rows;
 
 pub use rows::SECTIONS;

@@ -6,6 +6,7 @@
 //! Limits: a file of 4 MiB, those that it names as well; settings of a plugin 32 tables deep.
 //! Known gaps: HTTP grants and metrics are recognised and refused.
 
+mod acme;
 mod auth;
 mod domain;
 mod environment;

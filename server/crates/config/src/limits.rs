@@ -43,6 +43,8 @@ pub(crate) fn sessions(table: &Table<'_>) -> inbound::Limits {
     limits.rates = rates(table);
     table.set_size("content-memory", &mut limits.content_memory, 0..=TIB);
     table.set_size("header-size", &mut limits.header_size, 256..=TIB);
+    table.set_count("header-fields", &mut limits.shape.header_fields, 10..=MILLION);
+    table.set_count("mime-depth", &mut limits.shape.mime_depth, 1..=1_000);
     table.set_count("hops", &mut limits.hops, 1..=1_000);
     table.set_count("expanded-recipients", &mut limits.expanded_recipients, 1..=MILLION);
     table.set_count("relay-grants", &mut limits.relay_grants, 0..=MILLION);

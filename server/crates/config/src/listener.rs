@@ -171,9 +171,9 @@ fn tls_mode(table: &Table<'_>, tls: &Tls) -> TlsMode {
     table.set_choice("tls", &mut mode, &modes);
     if let Some(item) = table.get("tls")
         && mode != TlsMode::Off
-        && tls.options.certificates.is_empty()
+        && !tls.has_certificate
     {
-        item.fault("needs a certificate; name one in [tls] with certificate and key");
+        item.fault("needs a certificate: name one in [tls], or have one made with [acme]");
     }
     mode
 }

@@ -14,8 +14,8 @@ use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
 use crate::{
-    auth, domain, limits, listener, network, outbound as delivery, plugins, process, server,
-    tls as certificates,
+    acme as authority, auth, domain, limits, listener, network, outbound as delivery, plugins, process,
+    server, tls as certificates,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -40,6 +40,7 @@ pub struct Config {
     pub dns: dns::Options,
     /// With no certificate when no listener needs one.
     pub tls: tls::Options,
+    pub acme: Option<acme::Options>,
     pub plugins: plugin_host::Options,
     pub log: Log,
     pub process: Process,
@@ -99,7 +100,8 @@ impl Config {
             limits: limits::session(&limits),
             ..smtp::server::Options::new(hostname.as_str())
         };
-        let tls = certificates::tls(&root);
+        let acme = authority::acme(&root, &data_dir, &hostname);
+        let tls = certificates::tls(&root, acme.as_ref());
         let mut inbound = inbound::Options {
             hostname: hostname.as_str().into(),
             listeners: listener::listeners(&root, &session, &tls),
@@ -139,6 +141,7 @@ impl Config {
             store,
             dns,
             tls,
+            acme,
             plugins,
             log,
             process,

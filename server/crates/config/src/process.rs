@@ -82,6 +82,8 @@ impl Config {
             places.extend(file.parent().map(reads));
             places.extend(file.canonicalize().ok().as_deref().and_then(Path::parent).map(reads));
         }
+        let ca = self.acme.as_ref().and_then(|acme| acme.ca_file.as_deref());
+        places.extend(ca.and_then(Path::parent).map(reads));
         for delivery in self.outbound.domains.deliveries() {
             match delivery {
                 DeliverTo::Maildir(pattern) => places.push(writes(&pattern.root())),

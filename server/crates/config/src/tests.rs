@@ -103,13 +103,21 @@ fn the_rest_of_an_example_is_read() {
 
 #[test]
 fn the_certificates_of_an_example_are_read() {
-    let tls = parse(include_str!("tests/example.toml")).unwrap().tls;
+    let config = parse(include_str!("tests/example.toml")).unwrap();
+    let (tls, acme) = (config.tls, config.acme.unwrap());
+    assert_eq!(acme.names, ["mx.example.org", "mail.example.org"]);
+    assert_eq!(
+        (acme.contact.as_slice(), acme.renew_before.as_secs()),
+        (&["postmaster@example.org".to_owned()][..], 864_000)
+    );
+    assert_eq!(acme.dir, Path::new("/var/lib/waxwing/acme"));
     let files = |certificate: &str, key: &str| tls::CertificateFiles {
         certificate: Path::new("/etc/waxwing").join(certificate),
         key: Path::new("/etc/waxwing").join(key),
         stand_in: Vec::new(),
     };
-    let both = [files("tls/fullchain.pem", "tls/key.pem"), files("tls/other.pem", "tls/other.pem")];
+    let both =
+        [files("tls/fullchain.pem", "tls/key.pem"), files("tls/other.pem", "tls/other.pem"), acme.files()];
     assert_eq!(tls.certificates, both);
     assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/waxwing/tls/clients.pem")));
     assert_eq!(tls.min_version, tls::MinVersion::Tls13);

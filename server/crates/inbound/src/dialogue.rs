@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hooks::{Request, Stage};
+use message::ShapeLimits;
 use model::{Content, ForwardPath, Param, Reply, ReversePath};
 use smtp::server::{Answer, Event};
 use tracing::info;
@@ -35,6 +36,7 @@ impl Connection {
                 self.pending_auth = None;
                 return;
             }
+            Event::Refused(reply) => return self.refused_by_itself(&reply),
             Event::Reset(_) => {
                 self.transaction = None;
                 return;
@@ -81,6 +83,11 @@ impl Connection {
             info!(session = %self.facts.id, peer = %self.facts.peer.ip(), "no memory for a message");
             return Reply::new(452, (4, 3, 1), "too much mail is arriving, try again later").into();
         }
+        let (peer, user) = (self.facts.peer.ip(), self.facts.auth_user.as_deref());
+        if let Err(reply) = self.shared.rates.admit_message(peer, user, clock::now()) {
+            self.log_refusal(Stage::Mail, None, &reply);
+            return reply.into();
+        }
         if let Err(reply) = policy::sender(&sender, self.user.as_deref(), &self.options) {
             self.log_refusal(Stage::Mail, None, &reply);
             return reply.into();
@@ -106,6 +113,10 @@ impl Connection {
                 return reply.into();
             }
         };
+        if let Err(reply) = self.shared.rates.admit_recipient(self.facts.auth_user.as_deref(), clock::now()) {
+            self.log_refusal(Stage::Rcpt, None, &reply);
+            return reply.into();
+        }
         let Some(transaction) = &mut self.transaction else { return out_of_step() };
         let id = transaction.add_recipient(mailbox.clone(), params.clone());
         let verdict = self.ask(Request::Rcpt { recipient: &mailbox, params: &params }).await;
@@ -169,6 +180,10 @@ impl Connection {
         if let Some(reply) = header_too_large(&content, self.options.limits.header_size) {
             return reply.into();
         }
+        if let Err(reply) = check_shape(&content, &self.options.limits.shape).await {
+            self.log_refusal(Stage::Message, None, &reply);
+            return reply.into();
+        }
         transaction.set_content(content);
         let verdict = self.ask(Request::Message).await;
         let answer = self.transaction_verdict(Stage::Message, verdict);
@@ -195,6 +210,18 @@ impl Connection {
 /// A session asked for what its state does not allow; the session's own order keeps this from happening.
 fn out_of_step() -> Answer {
     Reply::new(451, (4, 3, 0), "internal error, try again later").into()
+}
+
+/// Whether a message's fields and parts are within bounds. One on the disk is read where that may wait.
+async fn check_shape(content: &Content, limits: &ShapeLimits) -> Result<(), Reply> {
+    if content.source().as_bytes().is_some() {
+        return message::check_shape(content, limits).map_err(|error| error.reply());
+    }
+    let (content, limits) = (content.clone(), limits.clone());
+    match tokio::task::spawn_blocking(move || message::check_shape(&content, &limits)).await {
+        Ok(checked) => checked.map_err(|error| error.reply()),
+        Err(_) => Err(Reply::new(451, (4, 3, 0), "the message could not be read back, try again later")),
+    }
 }
 
 fn header_too_large(content: &Content, limit: u64) -> Option<Reply> {

@@ -9,6 +9,7 @@ use tracing::info;
 
 use crate::connection::Connection;
 use crate::fate::Fate;
+use crate::stats::count;
 use crate::transaction::Transaction;
 
 impl Connection {
@@ -83,6 +84,15 @@ impl Connection {
             queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
             peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), hook = stage.name(), plugin, %reply,
             "refused"
+        );
+    }
+
+    /// What the session refused without asking: a postmaster looks for it in the log all the same.
+    pub(crate) fn refused_by_itself(&self, reply: &Reply) {
+        count(&self.shared.stats.protocol_errors);
+        info!(
+            queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
+            peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), %reply, "refused by the protocol"
         );
     }
 

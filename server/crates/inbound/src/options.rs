@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use accounts::{Authenticator, LocalDomains};
 use ipnet::IpNet;
+use message::ShapeLimits;
 
 use crate::grants::RelayGrants;
 use crate::rates::RateLimits;
@@ -113,6 +114,8 @@ pub struct Limits {
     pub content_memory: usize,
     /// Octets of a message's header block; over it 552 5.3.4.
     pub header_size: u64,
+    /// Fields of a message's header and depth of its parts; over them 552 5.3.4 and 554 5.6.0.
+    pub shape: ShapeLimits,
     /// Received fields in a message; over it 554 5.4.6 (RFC 5321 section 6.3).
     pub hops: usize,
     /// Recipients of a message after aliases; over it 452 4.5.3.
@@ -134,6 +137,7 @@ impl Default for Limits {
             rates: RateLimits::default(),
             content_memory: 128 << 20,
             header_size: 512 << 10,
+            shape: ShapeLimits::default(),
             hops: 100,
             expanded_recipients: 10_000,
             relay_grants: 10_000,

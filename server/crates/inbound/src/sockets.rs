@@ -92,9 +92,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
-    fn listener(name: &str, bind: &[SocketAddr]) -> ListenerOptions {
-        let session = Arc::new(smtp::server::Options::new("mx.example"));
-        ListenerOptions { name: name.into(), bind: bind.to_vec(), session, proxy_networks: Vec::new() }
+    fn listener(name: &str, bind: &[SocketAddr]) -> Arc<ListenerOptions> {
+        Arc::new(ListenerOptions { name: name.into(), bind: bind.to_vec(), ..ListenerOptions::default() })
     }
 
     fn given(name: Option<&str>) -> (Inherited, SocketAddr) {

@@ -15,6 +15,7 @@ pub struct Stats {
     pub(crate) discarded: AtomicU64,
     pub(crate) held: AtomicU64,
     pub(crate) recipients_refused: AtomicU64,
+    pub(crate) protocol_errors: AtomicU64,
     pub(crate) authenticated: AtomicU64,
     pub(crate) auth_failures: AtomicU64,
     pub(crate) handshakes: AtomicU64,
@@ -42,6 +43,8 @@ pub struct StatsSnapshot {
     pub held: u64,
     /// Recipients that were refused.
     pub recipients_refused: u64,
+    /// What sessions refused by themselves: commands and messages that are not as the protocol has them.
+    pub protocol_errors: u64,
     /// Successful authentications.
     pub authenticated: u64,
     /// Failed ones.
@@ -65,6 +68,7 @@ impl Stats {
             discarded: self.discarded.load(Relaxed),
             held: self.held.load(Relaxed),
             recipients_refused: self.recipients_refused.load(Relaxed),
+            protocol_errors: self.protocol_errors.load(Relaxed),
             authenticated: self.authenticated.load(Relaxed),
             auth_failures: self.auth_failures.load(Relaxed),
             handshakes: self.handshakes.load(Relaxed),

@@ -2,18 +2,29 @@
 
 mod plugins;
 
+use super::acme::ACME;
 use super::{Default, Key, Section};
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
 
-const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
+pub(super) const fn key(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
     Key { name, takes, default: Default::Toml(default), doc }
 }
 
-const fn optional(name: &'static str, takes: &'static str, absent: &'static str, doc: &'static str) -> Key {
+pub(super) const fn optional(
+    name: &'static str,
+    takes: &'static str,
+    absent: &'static str,
+    doc: &'static str,
+) -> Key {
     Key { name, takes, default: Default::Words(absent), doc }
 }
 
-const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
     Key { name, takes, default: Default::Required, doc }
 }
 
@@ -22,11 +33,11 @@ const fn later(name: &'static str, takes: &'static str, doc: &'static str) -> Ke
 }
 
 const SIZE: &str = "size";
-const SPAN: &str = "time span";
+pub(super) const SPAN: &str = "time span";
 const COUNT: &str = "number";
-const FLAG: &str = "true or false";
+pub(super) const FLAG: &str = "true or false";
 const TEXT: &str = "text";
-const PATH: &str = "path";
+pub(super) const PATH: &str = "path";
 const TABLE: &str = "table";
 
 /// Every table and key.
@@ -35,6 +46,7 @@ pub const SECTIONS: &[Section] = &[
     LISTENER,
     TLS,
     TLS_CERTIFICATES,
+    ACME,
     DOMAIN,
     DELIVER,
     USER,
@@ -77,6 +89,7 @@ const ROOT: Section = Section {
         ),
         required("listener", "tables", "Where clients connect; see `[[listener]]`."),
         optional("tls", TABLE, "no certificate", "Certificates and keys; see `[tls]`."),
+        optional("acme", TABLE, "none", "A certificate from an authority; see `[acme]`."),
         optional("domain", "tables", "none", "The domains whose mail ends here; see `[[domain]]`."),
         optional("user", "tables", "none", "Who may authenticate; see `[[user]]`."),
         optional(
@@ -588,6 +601,8 @@ const LIMITS: Section = Section {
             "10000",
             "Recipients of a message after aliases; over it 452 4.5.3.",
         ),
+        key("header-fields", COUNT, "1000", "Fields in a message's header; over it 552 5.3.4."),
+        key("mime-depth", COUNT, "50", "Parts within parts of a message; over it 554 5.6.0."),
         key("hops", COUNT, "100", "Received fields in a message; over it 554 5.4.6, as it goes in circles."),
         key("errors", COUNT, "20", "Refused commands in a session; at this number 421 4.7.0 and the end."),
         key(

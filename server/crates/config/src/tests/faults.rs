@@ -229,6 +229,14 @@ mechanisms = ["OAUTHBEARER"]
 [[user]]
 name = "alice@example.org"
 "#;
+    acme: r#"
+[acme]
+directory-url = "http://acme.example/"
+contact = "postmaster"
+names = ["*.example.org", "[192.0.2.1]"]
+http-bind = []
+renew-before = "1m"
+"#;
     text_that_is_no_toml: r#"
 [limits
 message-size = 

@@ -45,8 +45,16 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
     }
     for section in SECTIONS {
         let name = section.name.replace("NAME", "some");
+        // A table that is there has keys that must be.
+        if section.name == "acme" {
+            written.push_str(&format!("[acme]\n{MUST_OF_ACME}"));
+            for (name, default) in defaults("acme") {
+                written.push_str(&format!("{name} = {default}\n"));
+            }
+        }
         // Those of a list, and those that have to have something when they are there.
-        let apart = ["", "listener", "tls.certificates", "domain", "domain.deliver", "user", "users-file"];
+        let apart =
+            ["", "listener", "tls.certificates", "acme", "domain", "domain.deliver", "user", "users-file"];
         if !apart.contains(&section.name) && !section.name.starts_with("auth.oauth") {
             written.push_str(&format!("[{name}]\n"));
             for (name, default) in defaults(section.name) {
@@ -54,10 +62,12 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             }
         }
     }
-    let silent = format!("{LEAST}{named}[plugins.some]\n");
+    let silent = format!("{LEAST}{named}[plugins.some]\n[acme]\n{MUST_OF_ACME}");
     let (written, silent) = (parse(&written).unwrap(), parse(&silent).unwrap());
     assert_eq!(format!("{written:#?}"), format!("{silent:#?}"));
 }
+
+const MUST_OF_ACME: &str = "directory-url = 'https://acme.example/'\naccept-terms = true\n";
 
 fn defaults(section: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let keys = SECTIONS.iter().filter(move |known| known.name == section).flat_map(|known| known.keys);

@@ -90,7 +90,10 @@ impl Session {
             Asked::Auth => return self.auth_failed(&reply),
             Asked::Message { recipients } => {
                 self.state = State::Ready;
-                return self.refuse_message(recipients, &reply);
+                return match self.replies_each(recipients) {
+                    true => self.conclude_alike(recipients, &reply),
+                    false => self.say_no(&reply),
+                };
             }
             Asked::Data { .. } => {
                 self.state = State::Ready;
@@ -106,12 +109,13 @@ impl Session {
             Asked::Hello { .. } => self.state = State::Greeted,
             Asked::StartTls | Asked::Mail { .. } | Asked::Rcpt { .. } => {}
         }
-        self.say_refusal(&reply);
+        self.say_no(&reply);
     }
 
-    /// Refuses a message whole.
+    /// Refuses a message whole, for what it is.
     pub(super) fn refuse_message(&mut self, recipients: usize, reply: &Reply) {
         if self.replies_each(recipients) {
+            self.events.push_back(Event::Refused(reply.clone()));
             return self.conclude_alike(recipients, reply);
         }
         self.say_refusal(reply);

@@ -32,6 +32,8 @@ pub enum Event {
     Content(Vec<u8>),
     /// *Asks.* The content is whole; a positive answer takes the message on.
     Message,
+    /// The session refused something by itself; for the log. The client hears the reply.
+    Refused(Reply),
     /// The transaction under way is over without a message.
     Reset(ResetReason),
     /// The session is over. What is left of the output is sent first.
@@ -41,7 +43,8 @@ pub enum Event {
 impl Event {
     /// Whether the session waits for an [`Answer`].
     pub fn asks(&self) -> bool {
-        !matches!(self, Self::Content(_) | Self::AuthCancelled | Self::Reset(_) | Self::Closed(_))
+        use Event::{AuthCancelled, Closed, Content, Refused, Reset};
+        !matches!(self, Content(_) | AuthCancelled | Refused(_) | Reset(_) | Closed(_))
     }
 }
 

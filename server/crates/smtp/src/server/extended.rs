@@ -86,7 +86,7 @@ impl Session {
         if self.auth_failures >= self.options.limits.auth_failures {
             return self.give_up("too many failed authentications");
         }
-        self.say_refusal(reply);
+        self.say_no(reply);
     }
 
     pub(super) fn xclient(&mut self, client: ClientAttributes) {

@@ -318,8 +318,14 @@ impl Session {
         reply.write(self.options.extensions.enhanced_status_codes, &mut self.output);
     }
 
-    /// Says a reply that refuses; many of them slow the session down, too many end it.
+    /// Refuses something without having asked.
     fn say_refusal(&mut self, reply: &Reply) {
+        self.events.push_back(Event::Refused(reply.clone()));
+        self.say_no(reply);
+    }
+
+    /// Says a reply that refuses; many of them slow the session down, too many end it.
+    fn say_no(&mut self, reply: &Reply) {
         if reply.is_permanent() {
             let limits = &self.options.limits;
             self.errors += 1;
@@ -334,7 +340,9 @@ impl Session {
     }
 
     fn give_up(&mut self, why: &str) {
-        self.say(&Reply::new(421, (4, 7, 0), format!("{} {why}", self.options.hostname)));
+        let reply = Reply::new(421, (4, 7, 0), format!("{} {why}", self.options.hostname));
+        self.say(&reply);
+        self.events.push_back(Event::Refused(reply));
         self.close(CloseReason::Limit);
     }
 
