@@ -32,6 +32,7 @@ mod relay_grants;
 mod rewriting;
 mod sandbox;
 mod service_manager;
+mod submission;
 mod tidy;
 mod vanishing_clients;
 mod verdicts;

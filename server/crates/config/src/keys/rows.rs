@@ -1,10 +1,14 @@
 //! The rows of the reference, in the order in which they are shown.
 
+mod limits;
 mod plugins;
+mod users;
 
 use super::acme::ACME;
 use super::{Default, Key, Section};
+use limits::LIMITS;
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
+use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 
 pub(super) const fn key(
     name: &'static str,
@@ -288,134 +292,6 @@ const DELIVER: Section = Section {
     ],
 };
 
-const USER: Section = Section {
-    name: "user",
-    written: "`[[user]]`",
-    doc: "Somebody who may authenticate with AUTH, and then send. A user without a password may have a certificate, or a token of \
-          `[auth.oauth]`.",
-    keys: &[
-        required(
-            "name",
-            "address",
-            "What the user authenticates as, as in `\"alice@example.org\"`, and may send from. Upper and lower case are the same.",
-        ),
-        optional(
-            "password-hash",
-            "list of password records",
-            "no password",
-            "What `waxwing passwd` prints: `$argon2id$...` for PLAIN and LOGIN, `SCRAM-SHA-256$...` for SCRAM as well. Any of \
-             them opens; at most 8. Who reads a record can try passwords on it: keep the file from others.",
-        ),
-        key(
-            "senders",
-            "list of addresses and domains",
-            "[]",
-            "What the user may send from beside `name` and its subaddresses, as in `[\"sales@example.org\", \
-             \"@lists.example.org\"]`; a domain does not stand for those below it.",
-        ),
-        key(
-            "certificate",
-            "list of texts",
-            "[]",
-            "Identities in a client certificate that stand for the user, for EXTERNAL. Each is one user's.",
-        ),
-    ],
-};
-
-const USERS_FILE: Section = Section {
-    name: "users-file",
-    written: "The file that `users-file` names",
-    doc: "TOML as well, with nothing but users, so that it can have another owner and other permissions. `waxwing reload` reads it \
-          again; a change without a reload counts for nothing.",
-    keys: &[optional("user", "tables", "none", "As `[[user]]` here; a name that is there too is refused.")],
-};
-
-const AUTH: Section = Section {
-    name: "auth",
-    written: "`[auth]`",
-    doc: "How users authenticate.",
-    keys: &[
-        optional(
-            "mechanisms",
-            "list of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, EXTERNAL, OAUTHBEARER, XOAUTH2, PLAIN, LOGIN",
-            "all that serve every user",
-            "What may be used, where it can be: PLUS over TLS, EXTERNAL with a client's certificate, tokens with `[auth.oauth]`. \
-             Where the key is absent, SCRAM is offered once every user with a password has a SCRAM record, as clients that \
-             prefer it could not log in otherwise. Others are refused with 534 5.7.9.",
-        ),
-        key(
-            "plaintext-without-tls",
-            FLAG,
-            "false",
-            "Whether PLAIN, LOGIN and tokens may be used without TLS (else 538 5.7.11): anybody on the way can then log in as the \
-             user. For tests.",
-        ),
-        optional("limits", TABLE, "defaults", "How often a client may fail; see `[auth.limits]`."),
-        optional("oauth", TABLE, "no tokens", "Whose tokens count; see `[auth.oauth]`."),
-    ],
-};
-
-const AUTH_LIMITS: Section = Section {
-    name: "auth.limits",
-    written: "`[auth.limits]`",
-    doc: "How often a client may fail; over it AUTH is answered 454 4.7.0, whatever the password. A client is an IPv4 address or an \
-          IPv6 /64.",
-    keys: &[
-        key("failures-per-user", COUNT, "10", "Failures of one client for one name within `user-window`."),
-        key("user-window", SPAN, "\"15m\"", "How long such a failure counts; a success forgets them."),
-        key("failures-per-address", COUNT, "50", "Failures of one client within `address-window`."),
-        key("address-window", SPAN, "\"1h\"", "How long such a failure counts."),
-        key(
-            "entries",
-            COUNT,
-            "50000",
-            "Clients, and names of clients, that are remembered; the oldest are forgotten first.",
-        ),
-    ],
-};
-
-const OAUTH: Section = Section {
-    name: "auth.oauth",
-    written: "`[auth.oauth]`",
-    doc: "Tokens of an issuer, for OAUTHBEARER and XOAUTH2: signed JWTs, which have to have `iss`, `aud` and `exp`. The user whom a \
-          token names has to be one of `[[user]]`.",
-    keys: &[
-        required("issuer", TEXT, "What every token has as `iss`."),
-        required("audience", "list of texts", "One of them has to be in a token's `aud`."),
-        required("keys", "list of tables", "What tokens are signed with, at most 32; see `keys`."),
-        key("user-claim", TEXT, "\"email\"", "The claim that has the user's name."),
-        optional("scope", TEXT, "none", "What a client whose token is refused is told to ask for."),
-        optional(
-            "openid-configuration",
-            TEXT,
-            "none",
-            "Where a client whose token is refused finds the issuer's endpoints: a URL.",
-        ),
-    ],
-};
-
-const OAUTH_KEY: Section = Section {
-    name: "auth.oauth.keys",
-    written: "`keys = [{ ... }] in [auth.oauth]`",
-    doc: "Each has one of `file` and `jwks`. They are read at the start and with each reload.",
-    keys: &[
-        optional(
-            "algorithm",
-            "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384 or HS512",
-            "what the key in `jwks` says",
-            "The one algorithm that counts for this key, whatever a token asks for. Needed with `file`.",
-        ),
-        optional(
-            "file",
-            PATH,
-            "not this",
-            "A public key in PEM; for HS256 and its like a secret of 32 octets or more.",
-        ),
-        optional("jwks", PATH, "not this", "A JSON Web Key set; its keys have their own ids."),
-        optional("id", TEXT, "any", "The token's `kid`; with `file`."),
-    ],
-};
-
 const RELAY: Section = Section {
     name: "relay",
     written: "`[relay]`",
@@ -538,138 +414,6 @@ const DNS: Section = Section {
             FLAG,
             "true",
             "Whether the name of a client is looked up and confirmed; those of loopback and private addresses never are.",
-        ),
-    ],
-};
-
-const LIMITS: Section = Section {
-    name: "limits",
-    written: "`[limits]`",
-    doc: "What clients may use up.",
-    keys: &[
-        key("sessions", COUNT, "10000", "Sessions at once; over it 421 4.3.2."),
-        key(
-            "sessions-per-address",
-            COUNT,
-            "100",
-            "Sessions at once from one IPv4 address or one IPv6 /64; over it 421 4.7.0.",
-        ),
-        key(
-            "sessions-per-network",
-            COUNT,
-            "0",
-            "Sessions at once from one IPv4 /24 or one IPv6 /48; over it 421 4.7.0. 0: no limit.",
-        ),
-        key(
-            "connections-per-minute",
-            COUNT,
-            "0",
-            "Connections of one IPv4 address or one IPv6 /64; over it 421 4.7.0. Whoever was quiet may use all of a rate at once; it \
-             comes back evenly. 0: no limit, here and below.",
-        ),
-        key("messages-per-minute", COUNT, "0", "Messages of such an address; over it 450 4.7.1 at MAIL."),
-        key("messages-per-hour", COUNT, "0", "The same for an hour."),
-        key(
-            "user-messages-per-hour",
-            COUNT,
-            "0",
-            "Messages of one user, who is measured by this and not by the address; over it 450 4.7.1 at MAIL.",
-        ),
-        key("user-recipients-per-hour", COUNT, "0", "Recipients of one user; over it 450 4.7.1 at RCPT."),
-        optional(
-            "rate-exempt",
-            "list of networks",
-            "`relay.networks`",
-            "Addresses that neither the rates nor `sessions-per-network` concern.",
-        ),
-        key(
-            "message-size",
-            SIZE,
-            "\"25 MiB\"",
-            "Octets of a message; over it 552 5.3.4, at MAIL when SIZE says so.",
-        ),
-        key("header-size", SIZE, "\"512 KiB\"", "Octets of a message's header block; over it 552 5.3.4."),
-        key(
-            "recipients",
-            COUNT,
-            "1000",
-            "Recipients of one transaction; over it 452 4.5.3, and the earlier ones stand.",
-        ),
-        key(
-            "expanded-recipients",
-            COUNT,
-            "10000",
-            "Recipients of a message after aliases; over it 452 4.5.3.",
-        ),
-        key("header-fields", COUNT, "1000", "Fields in a message's header; over it 552 5.3.4."),
-        key("mime-depth", COUNT, "50", "Parts within parts of a message; over it 554 5.6.0."),
-        key("hops", COUNT, "100", "Received fields in a message; over it 554 5.4.6, as it goes in circles."),
-        key("errors", COUNT, "20", "Refused commands in a session; at this number 421 4.7.0 and the end."),
-        key(
-            "auth-failures",
-            COUNT,
-            "3",
-            "Failed authentications in a session; at this number 421 4.7.0 and the end.",
-        ),
-        key(
-            "tarpit-after",
-            COUNT,
-            "10",
-            "Refused commands in a session from which on each reply that refuses waits for `tarpit-delay`.",
-        ),
-        key("tarpit-delay", SPAN, "\"1s\"", "How long it waits; `\"0s\"`: not at all."),
-        key(
-            "idle-commands",
-            COUNT,
-            "100",
-            "Commands since the last message that lead to none (NOOP, RSET, VRFY, HELP, EHLO); at this number 421 4.7.0.",
-        ),
-        key("transactions", COUNT, "10000", "Transactions in a session; over it 421 4.7.0."),
-        key("command-line", SIZE, "\"2 KiB\"", "Octets of a command line; over it 500 5.5.6."),
-        key(
-            "auth-line",
-            SIZE,
-            "12290",
-            "Octets of a line of AUTH or of a response to it; over it 500 5.5.6.",
-        ),
-        key("text-line", SIZE, "\"1 MiB\"", "Octets of a line of a message; over it 554 5.6.0."),
-        key(
-            "command-timeout",
-            SPAN,
-            "\"5m\"",
-            "From the end of one command to the end of the next; then 421 4.4.2.",
-        ),
-        key("data-timeout", SPAN, "\"5m\"", "For each `data-block` of a message; then 421 4.4.2."),
-        key(
-            "session-time",
-            SPAN,
-            "\"4h\"",
-            "From a connection to its end, whatever happens in between; then 421 4.4.2.",
-        ),
-        key("data-block", SIZE, "\"64 KiB\"", "Octets of a message that must come within `data-timeout`."),
-        key(
-            "content-memory",
-            SIZE,
-            "\"128 MiB\"",
-            "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive.",
-        ),
-        key(
-            "relay-grants",
-            COUNT,
-            "10000",
-            "Addresses and networks that may relay for a while by `waxwing relay allow`; over it the command is refused.",
-        ),
-        key(
-            "reverse-dns-timeout",
-            SPAN,
-            "\"3s\"",
-            "How long a client's name is looked up before the session goes on without.",
-        ),
-        key(
-            "proxy-timeout",
-            SPAN,
-            "\"5s\"",
-            "How long a trusted proxy may take to send its PROXY header; then the connection is closed.",
         ),
     ],
 };
