@@ -1,6 +1,8 @@
 //! Domain names and address literals as they stand behind the `@` of a mailbox (RFC 5321 section 4.1.2 and 4.1.3).
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -8,10 +10,15 @@ use serde::{Deserialize, Serialize};
 
 /// A domain name, or an address literal in brackets; always lower case, without a trailing dot.
 ///
-/// At most 255 octets (RFC 5321 section 4.5.3.1.2), labels of 1 to 63 octets once they are written in ASCII.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// At most 255 octets (RFC 5321 section 4.5.3.1.2), labels of 1 to 63 octets once they are written in ASCII. A name stays in the form that
+/// it came in, as not every peer can take U-labels; two forms of one name are equal.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Domain(Box<str>);
+pub struct Domain {
+    text: Box<str>,
+    /// In A-labels, where the text is not ASCII.
+    ascii: Option<Box<str>>,
+}
 
 /// Why a text is no [`Domain`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +54,7 @@ impl Domain {
             if !name.split('.').all(is_ldh_label) {
                 return Err(DomainError::Label);
             }
-            return Ok(Self(name.to_ascii_lowercase().into()));
+            return Ok(Self::of_ascii(name.to_ascii_lowercase()));
         }
         // U-labels must survive the way to A-labels and back, or DNS could never be asked for them.
         let ascii = idna::domain_to_ascii(name).map_err(|_| DomainError::Label)?;
@@ -56,34 +63,66 @@ impl Domain {
         }
         let (unicode, outcome) = idna::domain_to_unicode(&ascii);
         outcome.map_err(|_| DomainError::Label)?;
-        Ok(Self(unicode.into()))
+        Ok(Self { text: unicode.into(), ascii: Some(ascii.into()) })
+    }
+
+    fn of_ascii(text: String) -> Self {
+        Self { text: text.into(), ascii: None }
     }
 
     /// As it is shown and sent: U-labels stay U-labels.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The form that DNS and ASCII-only peers understand (A-labels, RFC 5890).
     pub fn to_ascii(&self) -> String {
-        if self.0.is_ascii() {
-            return self.0.to_string();
-        }
-        idna::domain_to_ascii(&self.0).unwrap_or_else(|_| self.0.to_string())
+        self.ascii().to_owned()
+    }
+
+    fn ascii(&self) -> &str {
+        self.ascii.as_deref().unwrap_or(&self.text)
     }
 
     /// The address, when this is an address literal.
     pub fn literal(&self) -> Option<IpAddr> {
-        let inner = self.0.strip_prefix('[')?.strip_suffix(']')?;
+        let inner = self.text.strip_prefix('[')?.strip_suffix(']')?;
         parse_literal(inner)
+    }
+}
+
+//= RFC 5890 section 2.4: U-labels and A-labels of one name are compared as A-labels.
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.ascii() == other.ascii()
+    }
+}
+
+impl Eq for Domain {}
+
+impl Hash for Domain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ascii().hash(state);
+    }
+}
+
+impl Ord for Domain {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.ascii().cmp(other.ascii())
+    }
+}
+
+impl PartialOrd for Domain {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl From<IpAddr> for Domain {
     fn from(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(v4) => Self(format!("[{v4}]").into()),
-            IpAddr::V6(v6) => Self(format!("[ipv6:{v6}]").into()),
+            IpAddr::V4(v4) => Self::of_ascii(format!("[{v4}]")),
+            IpAddr::V6(v6) => Self::of_ascii(format!("[ipv6:{v6}]")),
         }
     }
 }
@@ -122,7 +161,7 @@ impl TryFrom<String> for Domain {
 
 impl From<Domain> for String {
     fn from(domain: Domain) -> Self {
-        domain.0.into_string()
+        domain.text.into_string()
     }
 }
 
@@ -130,7 +169,7 @@ impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.literal() {
             Some(IpAddr::V6(v6)) => write!(f, "[IPv6:{v6}]"),
-            _ => f.write_str(&self.0),
+            _ => f.write_str(&self.text),
         }
     }
 }
@@ -155,6 +194,15 @@ mod tests {
         let domain = Domain::parse("Bücher.example").unwrap();
         assert_eq!(domain.as_str(), "bücher.example");
         assert_eq!(domain.to_ascii(), "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn both_forms_of_a_name_are_one_domain_and_each_stays_as_it_came() {
+        let (u, a) = (Domain::parse("BÜCHER.example"), Domain::parse("xn--bcher-kva.Example"));
+        assert_eq!(u, a);
+        assert_eq!((u.unwrap().to_string(), a.unwrap().to_string()), {
+            ("bücher.example".to_owned(), "xn--bcher-kva.example".to_owned())
+        });
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl MaildirPattern {
         for part in parts(&self.0).unwrap_or_default() {
             match part {
                 Part::Text(text) => path.push_str(text),
-                Part::Domain => encode(mailbox.domain().as_str(), &mut path),
+                // In A-labels, so that both forms of a name have one folder.
+                Part::Domain => encode(&mailbox.domain().to_ascii(), &mut path),
                 Part::Local => encode(&mailbox.local().to_lowercase(), &mut path),
             }
         }
@@ -116,6 +117,15 @@ mod tests {
     #[test]
     fn names_are_filled_in() {
         assert_eq!(path("Ann.Lee+x"), Path::new("/mail/example.org/ann.lee+x/Maildir"));
+    }
+
+    #[test]
+    fn both_forms_of_a_domain_have_one_folder() {
+        let pattern: MaildirPattern = "/mail/{domain}".parse().unwrap();
+        for domain in ["bücher.example", "xn--bcher-kva.example"] {
+            let mailbox = Mailbox::new("ann", Domain::parse(domain).unwrap()).unwrap();
+            assert_eq!(pattern.path(&mailbox), Path::new("/mail/xn--bcher-kva.example"));
+        }
     }
 
     #[test]
