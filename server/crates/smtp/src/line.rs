@@ -9,8 +9,8 @@ pub(crate) enum Line {
     Whole(BytesMut),
     /// A line that held a bare LF or a bare CR; it is gone.
     BareNewline,
-    /// A line over the limit; what came of it is gone, and the rest will be.
-    TooLong,
+    /// A line over this limit; what came of it is gone, and the rest will be.
+    TooLong(usize),
 }
 
 /// Whether the line under way has been reported as faulty, so that what is left of it is thrown away.
@@ -34,9 +34,11 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
-    /// Takes the next line, or nothing when it has not ended yet. `limit` counts the CRLF.
-    pub(crate) fn next(&mut self, input: &mut BytesMut, limit: usize) -> Option<Line> {
+    /// Takes the next line, or nothing when it has not ended yet. `limit` says, by how a line begins, how many octets it may have;
+    /// it counts the CRLF.
+    pub(crate) fn next(&mut self, input: &mut BytesMut, limit: impl Fn(&[u8]) -> usize) -> Option<Line> {
         loop {
+            let limit = limit(input);
             let end = memchr::memchr2(b'\n', b'\r', &input[self.searched..]).map(|at| at + self.searched);
             let found = match end {
                 Some(at) if input[at] == b'\r' && at + 1 == input.len() => {
@@ -62,7 +64,7 @@ impl LineReader {
         let line = input.split_to(at);
         input.advance(2);
         match std::mem::take(&mut self.fault) {
-            Fault::None if at + 2 > limit => Some(Line::TooLong),
+            Fault::None if at + 2 > limit => Some(Line::TooLong(limit)),
             Fault::None => Some(Line::Whole(line)),
             Fault::TooLong | Fault::BareNewline { .. } => None,
         }
@@ -73,7 +75,7 @@ impl LineReader {
         self.searched = 0;
         input.advance(at + 1);
         let (fault, found) = match self.fault {
-            Fault::None if at + 2 > limit => (Fault::TooLong, Some(Line::TooLong)),
+            Fault::None if at + 2 > limit => (Fault::TooLong, Some(Line::TooLong(limit))),
             Fault::TooLong => (Fault::TooLong, None),
             Fault::BareNewline { more: false } if at == 0 => (Fault::BareNewline { more: false }, None),
             Fault::None | Fault::BareNewline { .. } => {
@@ -90,7 +92,7 @@ impl LineReader {
             Fault::None if len + 2 <= limit => return None,
             Fault::None => {
                 self.fault = Fault::TooLong;
-                Some(Line::TooLong)
+                Some(Line::TooLong(limit))
             }
             Fault::TooLong => None,
             Fault::BareNewline { more } => {
@@ -111,13 +113,14 @@ mod tests {
 
     /// Every line of `wire` when it arrives in the given cuts.
     fn lines(wire: &[u8], cuts: &[usize]) -> Vec<Line> {
+        let limit = |begun: &[u8]| if begun.starts_with(b"a") { 24 } else { 16 };
         let (mut reader, mut input, mut found) = (LineReader::default(), BytesMut::new(), Vec::new());
         let mut rest = wire;
         for cut in cuts.iter().copied().chain([usize::MAX]) {
             let (now, later) = rest.split_at(cut.min(rest.len()));
             rest = later;
             input.extend_from_slice(now);
-            while let Some(line) = reader.next(&mut input, 16) {
+            while let Some(line) = reader.next(&mut input, limit) {
                 found.push(line);
             }
         }
@@ -145,10 +148,18 @@ mod tests {
     fn an_over_long_line_is_reported_once_and_discarded() {
         let mut wire = vec![b'x'; 100];
         wire.extend_from_slice(b"\r\nQUIT\r\n");
-        assert_eq!(lines(&wire, &[]), [Line::TooLong, whole("QUIT")]);
-        assert_eq!(lines(&wire, &[20, 20, 20, 41]), [Line::TooLong, whole("QUIT")]);
+        assert_eq!(lines(&wire, &[]), [Line::TooLong(16), whole("QUIT")]);
+        assert_eq!(lines(&wire, &[20, 20, 20, 41]), [Line::TooLong(16), whole("QUIT")]);
         assert_eq!(lines(b"12345678901234\r\n", &[15]), [whole("12345678901234")]);
-        assert_eq!(lines(b"123456789012345\r\n", &[15]), [Line::TooLong]);
+        assert_eq!(lines(b"123456789012345\r\n", &[15]), [Line::TooLong(16)]);
+    }
+
+    #[test]
+    fn a_line_behind_an_over_long_one_has_its_own_limit() {
+        let wire = [&[b'x'; 100][..], b"\r\n", &[b'a'; 20], b"\r\n"].concat();
+        for cuts in [&[][..], &[50], &[101, 5]] {
+            assert_eq!(lines(&wire, cuts), [Line::TooLong(16), whole(&"a".repeat(20))]);
+        }
     }
 
     proptest! {

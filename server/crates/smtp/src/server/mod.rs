@@ -37,6 +37,7 @@ pub use release::release_at;
 
 use self::content::Reception;
 use self::params::Wishes;
+use self::receive::line_limit;
 use crate::line::LineReader;
 
 /// Where a session stands between two commands.
@@ -183,7 +184,7 @@ impl Session {
                 | State::Authenticating
                 | State::Recipients { .. }
                 | State::Chunks(_) => {
-                    let limit = self.line_limit();
+                    let limit = |begun: &[u8]| line_limit(&self.state, &self.options.limits, begun);
                     let line = self.lines.next(&mut self.input, limit)?;
                     self.line(line);
                 }

@@ -5,23 +5,22 @@ use model::Reply;
 
 use super::content::Progress;
 use super::{Asked, Event, ResetReason, Session, State};
+use crate::Limits;
 use crate::line::Line;
 
-impl Session {
-    /// Octets that the line under way may have. The first word tells whether it is one of AUTH.
-    pub(super) fn line_limit(&self) -> usize {
-        let limits = &self.options.limits;
-        let word = self.input.get(..4).unwrap_or_default();
-        match self.state {
-            State::Authenticating => limits.auth_line,
-            _ if word.eq_ignore_ascii_case(b"AUTH") => limits.auth_line.max(limits.command_line),
-            _ => limits.command_line,
-        }
+/// Octets that a line may have. Its first word tells whether it is one of AUTH.
+pub(super) fn line_limit(state: &State, limits: &Limits, begun: &[u8]) -> usize {
+    let word = begun.get(..4).unwrap_or_default();
+    match state {
+        State::Authenticating => limits.auth_line,
+        _ if word.eq_ignore_ascii_case(b"AUTH") => limits.auth_line.max(limits.command_line),
+        _ => limits.command_line,
     }
+}
 
+impl Session {
     pub(super) fn line(&mut self, line: Line) {
         self.deadline = self.now + self.options.limits.command_timeout;
-        let limit = self.line_limit();
         let authenticating = matches!(self.state, State::Authenticating);
         let fault = match line {
             Line::Whole(line) if authenticating => return self.auth_response(&line),
@@ -29,7 +28,9 @@ impl Session {
             Line::BareNewline => {
                 Reply::new(500, (5, 5, 2), "a line must end with CR LF; a bare CR or LF is not accepted")
             }
-            Line::TooLong => Reply::new(500, (5, 5, 6), format!("the line is longer than {limit} octets")),
+            Line::TooLong(limit) => {
+                Reply::new(500, (5, 5, 6), format!("the line is longer than {limit} octets"))
+            }
         };
         if authenticating {
             self.cancel_auth();
