@@ -32,8 +32,11 @@ impl Session {
             Asked::Mail { .. } => State::Recipients { taken: 0 },
             Asked::Rcpt { taken } => State::Recipients { taken: taken + 1 },
             Asked::Data { taken } => State::Content(Box::new(Reception::of_data(&self.options, taken))),
-            // The chunk is being received already.
-            Asked::Chunk => return,
+            // The chunk is being received already; from now on its octets have their own time.
+            Asked::Chunk => {
+                self.deadline = self.now + self.options.limits.data_timeout;
+                return;
+            }
         };
         match asked {
             Asked::Hello { extended } => self.extended = extended,

@@ -124,6 +124,16 @@ fn a_bare_newline_in_a_chunk_is_refused_unless_the_content_is_binary() {
 }
 
 #[test]
+fn the_first_chunk_has_the_time_of_content_and_not_of_a_command() {
+    let mut peer = Dialogue::with(|options| options.limits.data_timeout = Duration::from_secs(7));
+    peer.says("EHLO client.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<bob@example.org>\r\n");
+    for chunk in ["BDAT 6\r\nhalf", "\r\nBDAT 6\r\nhalf"] {
+        peer.says(chunk);
+        assert_eq!(peer.session.poll_timeout(), Some(peer.now + Duration::from_secs(7)));
+    }
+}
+
+#[test]
 fn lmtp_says_a_reply_for_each_recipient_and_takes_lhlo_alone() {
     let mut peer = Dialogue::with(|options| options.protocol = Protocol::Lmtp);
     peer.says("EHLO client.example\r\nLHLO client.example\r\nMAIL FROM:<a@b>\r\nDATA\r\n");
