@@ -76,7 +76,7 @@ impl Judge<'_> {
                 wishes.prdr = true;
                 Ok(())
             }
-            _ => Err(self.unknown_or_bad(param)),
+            (keyword, _) => Err(not_taken(param, self.is_of_mail(keyword))),
         }
     }
 
@@ -91,7 +91,7 @@ impl Judge<'_> {
                 ("ORCPT", Some(value)) if self.options.extensions.dsn => {
                     fits(param, is_original_recipient(value, utf8))?;
                 }
-                _ => return Err(self.unknown_or_bad(param)),
+                (keyword, _) => return Err(not_taken(param, self.is_of_rcpt(keyword))),
             }
         }
         match path {
@@ -151,25 +151,35 @@ impl Judge<'_> {
         }
     }
 
-    /// A parameter that is known here, with a value that it cannot have; or one that is not known.
-    //= RFC 5321 section 4.1.1.11: parameters that are not recognized are refused with 555.
-    fn unknown_or_bad(&self, param: &Param) -> Reply {
+    /// Whether MAIL has this parameter here.
+    fn is_of_mail(&self, keyword: &str) -> bool {
         let offered = &self.options.extensions;
-        let known = match param.keyword.as_str() {
+        match keyword {
             "SMTPUTF8" => offered.smtputf8,
-            "RET" | "ENVID" | "NOTIFY" | "ORCPT" => offered.dsn && param.value.is_none(),
+            "RET" | "ENVID" => offered.dsn,
+            "AUTH" => self.knows_auth,
             "REQUIRETLS" => offered.require_tls && self.secured,
             "MT-PRIORITY" => offered.mt_priority,
             "BY" => offered.deliver_by,
             "HOLDFOR" | "HOLDUNTIL" => offered.future_release.is_some(),
             "PRDR" => offered.prdr && self.options.protocol == Protocol::Smtp,
             _ => false,
-        };
-        if known {
-            return bad_value(param);
         }
-        Reply::new(555, (5, 5, 4), format!("parameter {} is not supported", param.keyword))
     }
+
+    /// Whether RCPT has this parameter here.
+    fn is_of_rcpt(&self, keyword: &str) -> bool {
+        matches!(keyword, "NOTIFY" | "ORCPT") && self.options.extensions.dsn
+    }
+}
+
+/// The reply to a parameter that was not taken: its value is at fault, or nobody knows it.
+//= RFC 5321 section 4.1.1.11: parameters that are not recognized are refused with 555.
+fn not_taken(param: &Param, is_known: bool) -> Reply {
+    if is_known {
+        return bad_value(param);
+    }
+    Reply::new(555, (5, 5, 4), format!("parameter {} is not supported", param.keyword))
 }
 
 fn fits(param: &Param, does: bool) -> Result<(), Reply> {
