@@ -63,6 +63,10 @@ impl Domain {
         }
         let (unicode, outcome) = idna::domain_to_unicode(&ascii);
         outcome.map_err(|_| DomainError::Label)?;
+        //= RFC 5891 section 4.2.3.1: a hyphen stands inside a label only, also where its A-label would hide it.
+        if unicode.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
+            return Err(DomainError::Label);
+        }
         Ok(Self { text: unicode.into(), ascii: Some(ascii.into()) })
     }
 
@@ -216,7 +220,19 @@ mod tests {
 
     #[test]
     fn what_is_no_domain_is_refused() {
-        for bad in ["", ".", "a..b", "-a.b", "a-.b", "[192.0.2]", "[192.0.2.1", "a b", "ex\u{0}ample.org"] {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "-a.b",
+            "a-.b",
+            "-ü.b",
+            "ü-.b",
+            "[192.0.2]",
+            "[192.0.2.1",
+            "a b",
+            "ex\u{0}ample.org",
+        ] {
             assert!(Domain::parse(bad).is_err(), "{bad:?}");
         }
         assert_eq!(Domain::parse(&"a.".repeat(200)), Err(DomainError::TooLong));
