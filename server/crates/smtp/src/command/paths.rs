@@ -1,6 +1,6 @@
 //! The arguments of MAIL and RCPT: a path and parameters (RFC 5321 section 4.1.2).
 
-use model::{ForwardPath, Mailbox, Param, ReversePath};
+use model::{Domain, ForwardPath, Mailbox, Param, ReversePath};
 
 use super::{Command, CommandError, Paths};
 
@@ -10,9 +10,9 @@ pub(super) fn mail(argument: &str, paths: Paths) -> Result<Command, CommandError
     let (path, params) = split_path(rest, paths).ok_or(USAGE)?;
     let sender = match path {
         "" => ReversePath::Null,
-        address => {
-            ReversePath::Mailbox(Mailbox::parse(without_source_route(address)).map_err(CommandError::Sender)?)
-        }
+        address => ReversePath::Mailbox(
+            Mailbox::parse(without_source_route(address)?).map_err(CommandError::Sender)?,
+        ),
     };
     Ok(Command::Mail { sender, params: parse_params(params)? })
 }
@@ -26,7 +26,7 @@ pub(super) fn rcpt(argument: &str, paths: Paths) -> Result<Command, CommandError
         //= RFC 5321 section 4.5.1: <Postmaster> without a domain must be taken.
         address if address.eq_ignore_ascii_case("postmaster") => ForwardPath::Postmaster,
         address => {
-            let mailbox = Mailbox::parse(without_source_route(address)).map_err(CommandError::Recipient)?;
+            let mailbox = Mailbox::parse(without_source_route(address)?).map_err(CommandError::Recipient)?;
             ForwardPath::Mailbox(mailbox)
         }
     };
@@ -76,10 +76,14 @@ fn closing_bracket(inner: &str) -> Option<usize> {
 }
 
 /// `@a,@b:user@c` is `user@c`: source routes are to be understood and ignored (RFC 5321 appendix C).
-fn without_source_route(path: &str) -> &str {
-    match path.split_once(':') {
-        Some((route, address)) if route.starts_with('@') => address,
-        _ => path,
+fn without_source_route(path: &str) -> Result<&str, CommandError> {
+    let Some((route, address)) = path.split_once(':').filter(|(route, _)| route.starts_with('@')) else {
+        return Ok(path);
+    };
+    let is_hop = |hop: &str| hop.strip_prefix('@').is_some_and(|domain| Domain::parse(domain).is_ok());
+    match route.split(',').all(is_hop) {
+        true => Ok(address),
+        false => Err(CommandError::Syntax("the source route is not valid")),
     }
 }
 
