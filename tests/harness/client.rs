@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::LONG;
+use super::stream::Stream;
 
 /// One reply, of one line or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Reply {
 /// A connection to the server.
 #[derive(Debug)]
 pub(crate) struct Smtp {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
 }
 
 impl Smtp {
@@ -33,7 +35,7 @@ impl Smtp {
         let stream = TcpStream::connect(to).unwrap_or_else(|e| panic!("connect to {to}: {e}"));
         stream.set_read_timeout(Some(LONG)).expect("a read timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream: BufReader::new(stream) }
+        Self { stream: BufReader::new(Stream::Plain(stream)) }
     }
 
     /// Connects, when somebody listens.
@@ -41,7 +43,7 @@ impl Smtp {
         let stream = TcpStream::connect(to).ok()?;
         stream.set_read_timeout(Some(LONG)).ok()?;
         stream.set_nodelay(true).ok()?;
-        Some(Self { stream: BufReader::new(stream) })
+        Some(Self { stream: BufReader::new(Stream::Plain(stream)) })
     }
 
     /// Connects, hears 220, and says EHLO.
@@ -52,19 +54,26 @@ impl Smtp {
         client
     }
 
+    /// Makes the TLS handshake, trusting this certificate and no other. What the server said before it is gone.
+    pub(crate) fn secures(&mut self, certificate: &Path) {
+        assert!(self.stream.buffer().is_empty(), "the server spoke before the handshake");
+        self.stream.get_mut().secure(certificate).expect("a handshake");
+    }
+
     /// The port that it connects from.
     pub(crate) fn port(&self) -> u16 {
-        self.stream.get_ref().local_addr().expect("an address").port()
+        self.stream.get_ref().tcp().local_addr().expect("an address").port()
     }
 
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.get_mut().write_all(bytes.as_ref()).expect("the server reads");
+        assert!(self.try_raw(bytes), "the server reads");
     }
 
     /// Sends bytes; false when the server has closed already.
     pub(crate) fn try_raw(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.get_mut().write_all(bytes.as_ref()).is_ok()
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()).is_ok()
     }
 
     /// Sends a line.
@@ -80,7 +89,7 @@ impl Smtp {
             match self.stream.read_until(b'\n', &mut line) {
                 Ok(0) => return None,
                 Ok(_) => {}
-                Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                Err(e) if is_the_end(e.kind()) => {
                     return None;
                 }
                 Err(e) => panic!("no reply: {e}"),
@@ -180,6 +189,11 @@ pub(crate) fn message(word: &str) -> String {
 pub(crate) fn unique(stem: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether an error of reading says no more than that the server has closed; under TLS it may do so without a word.
+fn is_the_end(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
 }
 
 /// RFC 5321 section 4.5.2.

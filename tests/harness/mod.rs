@@ -10,6 +10,7 @@ mod next_hop;
 mod outside;
 mod server;
 mod setup;
+mod stream;
 mod wait;
 
 pub(crate) use client::{Reply, Smtp, deliver, message, unique};

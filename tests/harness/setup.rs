@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -90,6 +92,18 @@ impl Setup {
     pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
         self
+    }
+
+    /// A certificate for mx.example.org, made now, that clients can trust: its file.
+    pub(crate) fn certificate(&mut self) -> PathBuf {
+        let made = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).expect("a certificate");
+        let (certificate, key) = (self.path("certificate.pem"), self.path("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).expect("the certificate");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("the key");
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("a key of one's own");
+        self.change("tls", &format!("certificate = \"{}\"", certificate.display()));
+        self.change("tls", &format!("key = \"{}\"", key.display()));
+        certificate
     }
 
     /// Mail for other domains goes here.
