@@ -6,7 +6,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help run build test plugins release interop bench lint clean
+.PHONY: help run build test plugins release interop bench fuzz lint clean
 
 help:
 	@echo 'make run       build everything, start on 127.0.0.1:2525 with a small ready configuration'
@@ -15,6 +15,7 @@ help:
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
 	@echo 'make interop   the tests against Postfix, haproxy, swaks and nodemailer'
 	@echo 'make bench     Waxwing and Postfix on the same work, as a table'
+	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make lint      formatting and clippy, of the server and of the plugins'
 
 # The whole workspace at once: `run` and `test` then share one build of what is heavy.
@@ -45,6 +46,11 @@ interop: build plugins
 bench: release plugins
 	@tests/setup bench
 	tests/bench/run "$(TARGET)"
+
+# With a nightly tool chain, which is installed when there is none.
+fuzz:
+	@tests/setup build
+	@tests/fuzz/run "$(TARGET)"
 
 lint:
 	@tests/setup build

@@ -217,7 +217,7 @@ async fn check_shape(content: &Content, limits: &ShapeLimits) -> Result<(), Repl
     if content.source().as_bytes().is_some() {
         return message::check_shape(content, limits).map_err(|error| error.reply());
     }
-    let (content, limits) = (content.clone(), limits.clone());
+    let (content, limits) = (content.clone(), *limits);
     match tokio::task::spawn_blocking(move || message::check_shape(&content, &limits)).await {
         Ok(checked) => checked.map_err(|error| error.reply()),
         Err(_) => Err(Reply::new(451, (4, 3, 0), "the message could not be read back, try again later")),
