@@ -1,5 +1,7 @@
 //! Holds the picture in ARCHITECTURE.md against the code, so that it cannot rot.
 
+mod conformance;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

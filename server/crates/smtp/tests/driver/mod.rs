@@ -5,7 +5,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Instant;
 
-use model::{ForwardPath, Mailbox, Reply, Timestamp};
+use model::{ForwardPath, Mailbox, Reply, ReversePath, Timestamp};
 use smtp::server::{Answer, Event, Session};
 
 use crate::script::Dialogue;
@@ -25,7 +25,7 @@ pub(crate) struct Driver {
     sender: String,
     /// Whether alice is among the recipients of the transaction.
     to_alice: bool,
-    has_user: bool,
+    user: Option<String>,
 }
 
 impl Driver {
@@ -44,7 +44,7 @@ impl Driver {
             content: Vec::new(),
             sender: String::new(),
             to_alice: false,
-            has_user: false,
+            user: None,
         };
         driver.pump();
         driver
@@ -58,7 +58,7 @@ impl Driver {
     /// The handshake, when it is wanted.
     pub(crate) fn shakes_hands(&mut self) -> bool {
         let wanted = self.session.wants_handshake();
-        self.has_user = false;
+        self.user = None;
         self.session.secured(self.settings.channel(true), self.now);
         wanted
     }
@@ -116,12 +116,7 @@ impl Driver {
             Event::Content(piece) => self.content.extend(piece),
             Event::Reset(_) => self.content.clear(),
             Event::AuthCancelled | Event::Refused(_) | Event::Closed(_) => {}
-            Event::Mail { sender, .. } => {
-                self.sender = sender.to_string();
-                self.to_alice = false;
-                self.content.clear();
-                return Some(Answer::Proceed);
-            }
+            Event::Mail { sender, .. } => return Some(self.mail(&sender)),
             Event::Rcpt { path, .. } => return Some(self.rcpt(&path)),
             Event::Message => return Some(self.message()),
             Event::Auth { mechanism, initial } => return Some(self.auth(&mechanism, initial)),
@@ -133,11 +128,23 @@ impl Driver {
         None
     }
 
+    fn mail(&mut self, sender: &ReversePath) -> Answer {
+        self.sender = sender.to_string();
+        self.to_alice = false;
+        self.content.clear();
+        match (&self.user, sender.mailbox()) {
+            (Some(user), Some(mailbox)) if *user != mailbox.to_string() => {
+                no(553, (5, 7, 1), "somebody else")
+            }
+            _ => Answer::Proceed,
+        }
+    }
+
     fn rcpt(&mut self, path: &ForwardPath) -> Answer {
         let local = match path {
             ForwardPath::Postmaster => "postmaster".to_owned(),
             ForwardPath::Mailbox(mailbox) if self.is_ours(mailbox) => mailbox.local().to_lowercase(),
-            ForwardPath::Mailbox(_) if self.has_user => return Answer::Proceed,
+            ForwardPath::Mailbox(_) if self.user.is_some() => return Answer::Proceed,
             ForwardPath::Mailbox(_) => return no(550, (5, 7, 1), "relaying denied"),
         };
         let name = local.split('+').next().unwrap_or_default();
@@ -173,8 +180,9 @@ impl Driver {
         let text = String::from_utf8_lossy(response).into_owned();
         let parts: Vec<&str> = text.split('\0').collect();
         let [_, name, password] = parts[..] else { return no(501, (5, 5, 2), "not a response of PLAIN") };
-        self.has_user = self.settings.users.iter().any(|user| user.0 == name && user.1 == password);
-        if self.has_user { Answer::Proceed } else { no(535, (5, 7, 8), "no") }
+        let mut users = self.settings.users.iter();
+        self.user = users.find(|user| user.0 == name && user.1 == password).map(|user| user.0.clone());
+        if self.user.is_some() { Answer::Proceed } else { no(535, (5, 7, 8), "no") }
     }
 }
 
