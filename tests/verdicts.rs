@@ -95,12 +95,17 @@ fn reject_and_tempfail_refuse_at_every_stage_with_their_reply() {
             // RFC 2034 section 4: no enhanced status in the greeting and in the reply to EHLO.
             let has_status = reply.text.starts_with(status);
             assert!(has_status || matches!(stage, "connect" | "ehlo"), "{say} at {stage}: {}", reply.text);
-            if stage == "connect" {
-                client.hears_the_end();
-            } else {
-                client.asks("NOOP", "250");
+            // RFC 5321 section 3.1: behind 5xx instead of a greeting QUIT is waited for; behind 4xx the connection is closed.
+            let after = match (stage, class) {
+                ("connect", 4) => None,
+                ("connect", _) => Some("503"),
+                _ => Some("250"),
+            };
+            if let Some(code) = after {
+                client.asks("NOOP", code);
                 client.asks("QUIT", "221");
             }
+            client.hears_the_end();
             server.stops();
             setup.mailbox("alice").wait(0);
         }

@@ -25,6 +25,9 @@ impl Session {
 
     /// The state that a positive answer leads to.
     fn enter(&mut self, asked: Asked) {
+        if let Asked::Hello { .. } = asked {
+            self.reset();
+        }
         self.state = match asked {
             Asked::Connect | Asked::XClient => State::Greeted,
             Asked::Hello { .. } | Asked::Auth | Asked::Message { .. } => State::Ready,
@@ -86,6 +89,11 @@ impl Session {
     /// The answer was negative.
     pub(super) fn refuse(&mut self, asked: Asked, reply: Reply) {
         match asked {
+            //= RFC 5321 section 3.1: after 554 instead of a greeting the server waits for QUIT.
+            Asked::Connect if reply.is_permanent() => {
+                self.state = State::Unserved;
+                return self.say(&reply);
+            }
             Asked::Connect | Asked::XClient => {
                 self.say(&reply);
                 return self.close(CloseReason::Refused);
@@ -109,8 +117,8 @@ impl Session {
                 }
                 return self.events.push_back(Event::Reset(ResetReason::Content));
             }
-            Asked::Hello { .. } => self.state = State::Greeted,
-            Asked::StartTls | Asked::Mail { .. } | Asked::Rcpt { .. } => {}
+            //= RFC 5321 section 4.1.4: a greeting that is refused leaves the session where it was.
+            Asked::Hello { .. } | Asked::StartTls | Asked::Mail { .. } | Asked::Rcpt { .. } => {}
         }
         self.say_no(&reply);
     }

@@ -26,6 +26,11 @@ impl Session {
                 return self.give_up("too many commands without a message");
             }
         }
+        //= RFC 5321 section 3.1: behind a greeting that refuses, everything but QUIT is 503. A chunk must go by all the same.
+        let is_heard = matches!(command, Command::Quit | Command::Bdat { .. } | Command::Http);
+        if matches!(self.state, State::Unserved) && !is_heard {
+            return self.out_of_order("nothing is served here");
+        }
         let lmtp = self.options.protocol == Protocol::Lmtp;
         match command {
             //= RFC 2033 section 4.1: LHLO takes the place of HELO and EHLO.
@@ -93,7 +98,6 @@ impl Session {
     }
 
     fn hello(&mut self, name: String, extended: bool) {
-        self.reset();
         self.ask(Asked::Hello { extended }, Event::Hello { name, extended });
     }
 
@@ -202,7 +206,7 @@ impl Session {
     }
 
     /// Ends the transaction under way, if there is one.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         if self.state.has_transaction() {
             self.state = State::Ready;
             self.events.push_back(Event::Reset(ResetReason::Client));

@@ -45,6 +45,8 @@ use crate::line::LineReader;
 enum State {
     /// Before the greeting.
     Connected,
+    /// The greeting was 5xx: nothing is served, and QUIT is waited for.
+    Unserved,
     /// Greeted; HELO or EHLO must come first.
     Greeted,
     /// May begin a transaction.
@@ -179,7 +181,8 @@ impl Session {
                         return None;
                     }
                 }
-                State::Greeted
+                State::Unserved
+                | State::Greeted
                 | State::Ready
                 | State::Authenticating
                 | State::Recipients { .. }

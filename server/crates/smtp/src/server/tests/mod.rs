@@ -290,6 +290,39 @@ fn a_refused_command_leaves_the_session_where_it_was() {
 }
 
 #[test]
+fn a_refused_hello_leaves_the_transaction_under_way() {
+    let mut peer = Dialogue::greeted();
+    peer.answers = |event| match event {
+        Event::Hello { name, .. } if name == "bad" => Reply::new(550, (5, 7, 1), "not you").into(),
+        _ => Answer::Proceed,
+    };
+    peer.says("MAIL FROM:<a@b>\r\nEHLO bad\r\nRCPT TO:<bob@example.org>\r\nEHLO good\r\nRCPT TO:<bob@example.org>\r\n");
+    for code in [250, 550, 250, 250, 503] {
+        peer.hears(code);
+    }
+    let resets = peer.events.iter().filter(|event| **event == Event::Reset(ResetReason::Client));
+    assert_eq!(resets.count(), 1);
+}
+
+#[test]
+fn behind_a_greeting_that_refuses_quit_is_waited_for() {
+    let mut peer = Dialogue::new();
+    peer.session.state = State::Connected;
+    peer.answers = |_| Reply::plain(554, "no service").into();
+    peer.pump();
+    peer.says("EHLO client.example\r\nSTARTTLS\r\nBDAT 6 LAST\r\nQUIT\r\nMAIL FROM:<a@b>\r\nFOO\r\nQUIT\r\n");
+    for code in [220, 554, 503, 503, 503, 503, 500, 221] {
+        peer.hears(code);
+    }
+    assert_eq!(peer.events.last(), Some(&Event::Closed(CloseReason::Quit)));
+    let mut peer = Dialogue::new();
+    peer.session.state = State::Connected;
+    peer.answers = |_| Reply::plain(450, "later").into();
+    peer.pump();
+    assert_eq!(peer.events.last(), Some(&Event::Closed(CloseReason::Refused)));
+}
+
+#[test]
 fn a_refused_message_ends_its_transaction() {
     let mut peer = Dialogue::receiving();
     peer.answers = |event| match event {
