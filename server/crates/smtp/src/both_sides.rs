@@ -29,24 +29,29 @@ struct Wire<'a> {
 }
 
 /// Time stands still here, so that a pause would never end.
-fn without_pauses() -> server::Options {
+fn without_pauses(protocol: server::Protocol) -> server::Options {
     let mut options = server::Options::new("mx.example");
+    options.protocol = protocol;
     options.limits.tarpit_delay = Duration::ZERO;
     options
 }
 
 impl<'a> Wire<'a> {
-    fn new(cuts: &'a [usize]) -> Self {
+    fn new(lmtp: bool, cuts: &'a [usize]) -> Self {
         let now = Instant::now();
+        let (protocol, of_server) = match lmtp {
+            true => (client::Protocol::Lmtp, server::Protocol::Lmtp),
+            false => (client::Protocol::Smtp, server::Protocol::Smtp),
+        };
         let options = client::Options {
             hostname: "client.example".to_owned(),
-            protocol: client::Protocol::Smtp,
+            protocol,
             timeouts: client::Timeouts::default(),
         };
         Self {
             client: client::Session::new(options, now),
             server: server::Session::new(
-                Arc::new(without_pauses()),
+                Arc::new(without_pauses(of_server)),
                 server::Channel::default(),
                 now,
                 Timestamp(0),
@@ -94,13 +99,29 @@ impl<'a> Wire<'a> {
                     }
                 }
                 server::Event::Content(piece) => self.under_way.content.extend_from_slice(piece),
-                server::Event::Message => self.arrived.push(std::mem::take(&mut self.under_way)),
+                server::Event::Message => {
+                    let message = std::mem::take(&mut self.under_way);
+                    if self.server.hears_each() {
+                        answer = server::Answer::Each(
+                            message.recipients.iter().map(|to| final_reply(to)).collect(),
+                        );
+                    }
+                    self.arrived.push(message);
+                }
                 _ => {}
             }
             if event.asks() {
                 self.server.answer(answer, self.now);
             }
         }
+    }
+}
+
+/// What is said of one recipient at the end of data where each hears of its own.
+fn final_reply(to: &str) -> Reply {
+    match to.starts_with("full") {
+        true => Reply::new(452, (4, 2, 2), "the mailbox is full"),
+        false => Reply::new(250, (2, 1, 5), format!("taken for {to}")),
     }
 }
 
@@ -112,7 +133,7 @@ struct Mail {
 }
 
 fn mailbox() -> impl Strategy<Value = Mailbox> {
-    "(no)?[a-z]{1,6}".prop_map(|local| Mailbox::parse(&format!("{local}@example.org")).unwrap())
+    "(no|full)?[a-z]{1,6}".prop_map(|local| Mailbox::parse(&format!("{local}@example.org")).unwrap())
 }
 
 /// Content as a store holds it: lines that end in CRLF, dots anywhere, any octet but a bare CR or LF.
@@ -140,9 +161,10 @@ proptest! {
     #[test]
     fn arbitrary_messages_arrive_unchanged(
         mails in proptest::collection::vec(mail(), 1..4),
+        lmtp: bool,
         cuts in proptest::collection::vec(1usize..200, 1..20),
     ) {
-        let mut wire = Wire::new(&cuts);
+        let mut wire = Wire::new(lmtp, &cuts);
         prop_assert_eq!(wire.next_event(), client::Event::Ready);
         for mail in &mails {
             let recipients: Vec<&Recipient> = mail.recipients.iter().collect();
@@ -165,8 +187,12 @@ proptest! {
             }
             let client::Event::Done(fates) = event else { panic!("{event:?}") };
             for (recipient, fate) in recipients.iter().zip(&fates) {
-                let refused = recipient.address.local().starts_with("no");
+                let address = recipient.address.to_string();
+                let refused = address.starts_with("no") || lmtp && address.starts_with("full");
                 prop_assert_eq!(matches!(fate, client::Fate::Accepted(_)), !refused, "{:?}", fate);
+                if let (client::Fate::Accepted(reply), true) = (fate, lmtp) {
+                    prop_assert_eq!(reply, &final_reply(&address));
+                }
             }
             if wanted.is_empty() {
                 prop_assert!(wire.arrived.is_empty());

@@ -1,5 +1,6 @@
 //! Dialogues with the session, as a client would hear them.
 
+mod every_code;
 mod extensions;
 
 use std::time::Duration;
