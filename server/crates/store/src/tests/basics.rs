@@ -39,6 +39,8 @@ fn an_entry_is_gone_once_it_is_delivered_and_stays_gone() {
     deliver(&store, gone);
     assert!(matches!(store.entry(gone), Err(StoreError::NotFound(_))));
     assert!(matches!(wait(store.update(change(gone, 0, State::Delivered))), Err(StoreError::NotFound(_))));
+    // An update that was not written yet would be lost with the process, as it may be.
+    until("the update to be written", || is_settled(&store));
     store.crash();
     assert_eq!(ids(&open(dir.path())), [stays]);
 }
