@@ -55,6 +55,7 @@ fuzz:
 lint:
 	@tests/setup build
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cd plugins && cargo fmt --all --check
 	cd plugins && cargo clippy --locked --workspace --all-targets --target "$$(rustc -vV | sed -n 's/^host: //p')" \
