@@ -63,6 +63,10 @@ impl Domain {
         }
         let (unicode, outcome) = idna::domain_to_unicode(&ascii);
         outcome.map_err(|_| DomainError::Label)?;
+        // A-labels that stand for many characters are shorter than what they stand for.
+        if unicode.len() > Self::MAX_OCTETS {
+            return Err(DomainError::TooLong);
+        }
         //= RFC 5891 section 4.2.3.1: a hyphen stands inside a label only, also where its A-label would hide it.
         if unicode.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
             return Err(DomainError::Label);
@@ -207,6 +211,15 @@ mod tests {
         assert_eq!((u.unwrap().to_string(), a.unwrap().to_string()), {
             ("bücher.example".to_owned(), "xn--bcher-kva.example".to_owned())
         });
+    }
+
+    #[test]
+    fn a_name_that_grows_beyond_the_limit_in_u_labels_is_too_long() {
+        let label = idna::domain_to_ascii(&"\u{224b}".repeat(30)).unwrap();
+        assert!(label.len() < 60);
+        let name = format!("ü.{label}.{label}.{label}");
+        assert!(name.len() < Domain::MAX_OCTETS);
+        assert_eq!(Domain::parse(&name), Err(DomainError::TooLong));
     }
 
     #[test]
