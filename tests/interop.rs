@@ -1,11 +1,14 @@
-//! Against other people's programs: Postfix, haproxy, swaks, nodemailer. Run by `make interop`, which installs them.
+//! Against other people's programs: servers before and behind ours, clients, a proxy. Run by `make interop`, which installs them.
 
+mod clients;
+mod exim;
 mod haproxy;
 mod postfix;
+mod senders;
 
 use std::process::Command;
 
-use crate::harness::{NextHop, Setup, message, run, target_dir, unique, wait_until};
+use crate::harness::{NextHop, Setup, message, run, wait_until};
 use postfix::Postfix;
 
 #[test]
@@ -105,60 +108,4 @@ fn two_thousand_messages_of_smtp_source_are_all_delivered() {
         assert_eq!(sent.code, 0, "{}", sent.err);
     }
     wait_until("all of them in the Maildir", || setup.mailbox("alice").messages().len() == 2000);
-}
-
-#[test]
-#[ignore = "needs swaks: make interop"]
-fn swaks_sends_and_is_refused() {
-    let setup = Setup::new();
-    let server = setup.start();
-    let swaks = |to: &str, extra: &[&str]| {
-        let mut command = Command::new("swaks");
-        command.args([
-            "--server",
-            &server.address().to_string(),
-            "--from",
-            "ann@example.com",
-            "--to",
-            to,
-            "--ehlo",
-            "client.example.com",
-        ]);
-        run(command.args(extra))
-    };
-    let sent = swaks(
-        "alice@example.org",
-        &["--pipeline", "--attach-body", "hello", "--header", "Subject: by swaks"],
-    );
-    assert_eq!(sent.code, 0, "{}{}", sent.out, sent.err);
-    assert!(setup.mailbox("alice").one().contains("Subject: by swaks"));
-    let refused = swaks("nobody@example.org", &[]);
-    assert_eq!(refused.code, 24, "{}{}", refused.out, refused.err);
-    let relay = swaks("victim@elsewhere.example", &[]);
-    assert_eq!(relay.code, 24, "{}{}", relay.out, relay.err);
-}
-
-#[test]
-#[ignore = "needs nodemailer: make interop"]
-fn nodemailer_sends_many_messages_over_a_pool() {
-    let setup = Setup::new();
-    let server = setup.start();
-    let word = unique("nodemailer");
-    let script = format!(
-        r#"
-const nodemailer = require("nodemailer");
-const t = nodemailer.createTransport({{ host: "127.0.0.1", port: {}, pool: true, maxConnections: 3, ignoreTLS: true }});
-(async () => {{
-  await Promise.all([...Array(30).keys()].map((n) => t.sendMail({{
-    from: "ann@example.com", to: "alice@example.org", subject: "{word} " + n, text: "Grüße\n.dot\n", html: "<p>x</p>",
-    attachments: [{{ filename: "ü.txt", content: "attached" }}] }})));
-  t.close();
-}})().catch((e) => {{ console.error(e); process.exit(1); }});
-"#,
-        server.address().port()
-    );
-    let sent = run(Command::new("node").args(["-e", &script]).current_dir(target_dir().join("interop")));
-    assert_eq!(sent.code, 0, "{}{}", sent.out, sent.err);
-    let messages = setup.mailbox("alice").wait(30);
-    assert!(messages.iter().all(|message| message.contains(&word)));
 }

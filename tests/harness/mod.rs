@@ -11,6 +11,7 @@ mod outside;
 mod server;
 mod setup;
 mod stream;
+mod users;
 mod wait;
 
 pub(crate) use client::{Reply, Smtp, deliver, message, unique};
@@ -20,4 +21,5 @@ pub(crate) use next_hop::{Act, NextHop, Received};
 pub(crate) use outside::{Output, python, run, run_with_input};
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, component, target_dir};
+pub(crate) use users::{PASSWORD, USER, Users};
 pub(crate) use wait::{LONG, wait_for, wait_until};

@@ -28,12 +28,17 @@ pub(super) struct Postfix {
 impl Postfix {
     /// Relays everything to this address; refused@elsewhere.example is refused.
     pub(super) fn relaying_to(next_hop: SocketAddr) -> Self {
+        Self::relaying_with(next_hop, "")
+    }
+
+    /// The same, with further lines of main.cf.
+    pub(super) fn relaying_with(next_hop: SocketAddr, extra: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("postfix-").tempdir().expect("a folder");
         // Postfix's own user has to reach what is its own in here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         let address =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-        write(folder.path(), address, next_hop);
+        write(folder.path(), address, next_hop, extra);
         Stopped { folder, address }.start()
     }
 
@@ -86,7 +91,7 @@ impl Stopped {
     }
 }
 
-fn write(folder: &Path, address: SocketAddr, next_hop: SocketAddr) {
+fn write(folder: &Path, address: SocketAddr, next_hop: SocketAddr, extra: &str) {
     for below in ["etc", "spool", "lib"] {
         fs::create_dir(folder.join(below)).expect("a folder");
     }
@@ -96,7 +101,7 @@ fn write(folder: &Path, address: SocketAddr, next_hop: SocketAddr) {
     };
     let refusing = "smtpd_recipient_restrictions = check_recipient_access inline:{refused@elsewhere.example=REJECT}, \
                     permit_mynetworks, reject\n";
-    fs::write(folder.join("etc/main.cf"), filled(MAIN) + refusing).expect("main.cf");
+    fs::write(folder.join("etc/main.cf"), filled(MAIN) + refusing + extra).expect("main.cf");
     fs::write(folder.join("etc/master.cf"), filled(MASTER)).expect("master.cf");
     // `postfix check` makes the queue's folders with the owners that they need.
     let owned = run(Command::new("chown").arg("postfix").arg(folder.join("lib")));
