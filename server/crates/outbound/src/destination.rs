@@ -46,7 +46,19 @@ struct State {
     /// Sessions that broke in a row.
     broken: u32,
     backoff_until: Option<Instant>,
+    /// When the last failure was that the back-off is for.
+    failed_at: Option<Instant>,
     last_error: Option<Reply>,
+}
+
+/// A destination is left alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    /// What it said last, or what became of the last connection.
+    pub(crate) reply: Reply,
+    /// When that was.
+    pub(crate) since: Instant,
+    pub(crate) until: Instant,
 }
 
 /// What a worker does next.
@@ -261,9 +273,11 @@ impl Destination {
     }
 
     /// Why nothing is to be tried now.
-    pub(crate) fn backing_off(&self, now: Instant) -> Option<Reply> {
+    pub(crate) fn backing_off(&self, now: Instant) -> Option<Backoff> {
         let state = self.state.lock();
-        state.backoff_until.filter(|until| now < *until).and_then(|_| state.last_error.clone())
+        let until = state.backoff_until.filter(|until| now < *until)?;
+        let reply = state.last_error.clone()?;
+        Some(Backoff { reply, since: state.failed_at.unwrap_or(now), until })
     }
 
     /// The postmaster wants an attempt.
@@ -301,6 +315,7 @@ impl State {
     fn back_off(&mut self, limits: &Limits, now: Instant) {
         let doubled = limits.backoff.saturating_mul(1 << self.failures.min(16));
         self.backoff_until = Some(now + doubled.min(limits.backoff_max));
+        self.failed_at = Some(now);
         self.failures = self.failures.saturating_add(1);
         self.is_proven = false;
     }

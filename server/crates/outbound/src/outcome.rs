@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Reply, Timestamp};
-use queue::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, State, Update};
+use queue::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, RetrySchedule, State, Update};
 use rand::RngExt;
 use smtp::client::Fate;
 
 use crate::active::{Job, Pass};
 use crate::connection::failure_reply;
+use crate::destination::Backoff;
 use crate::engine::Inner;
 use crate::options::Options;
 use crate::report;
@@ -31,6 +32,11 @@ pub(crate) enum Verdict {
     Deferred,
     /// Refused for good.
     Refused,
+    /// The destination is left alone: it failed at `since` for somebody else, and is asked again from `until` on. No attempt.
+    BackedOff {
+        since: Timestamp,
+        until: Timestamp,
+    },
     /// Nobody was asked: the attempt did not begin.
     Untouched,
 }
@@ -58,6 +64,16 @@ impl Attempt {
             _ => Verdict::Delivered,
         };
         Self { verdict, host: Some(host), reply: Some(reply) }
+    }
+
+    /// The destination is being left alone.
+    pub(crate) fn backed_off(backoff: &Backoff) -> Self {
+        let (now, wall) = (clock::now(), clock::wall());
+        let ago = now.saturating_duration_since(backoff.since).as_millis() as u64;
+        let since = Timestamp(wall.0.saturating_sub(ago));
+        let until = wall + backoff.until.saturating_duration_since(now);
+        let verdict = Verdict::BackedOff { since, until };
+        Self { verdict, ..Self::own(backoff.reply.clone()) }
     }
 
     pub(crate) fn untouched() -> Self {
@@ -135,9 +151,16 @@ impl Inner {
         now: Timestamp,
     ) -> Option<RecipientUpdate> {
         let reply = short(attempt.reply.as_ref());
-        let attempts = queued.attempts.saturating_add(1);
+        let is_attempt = !matches!(attempt.verdict, Verdict::BackedOff { .. });
+        let attempts = queued.attempts.saturating_add(u32::from(is_attempt));
         let (state, counter) = match attempt.verdict {
             Verdict::Untouched => return None,
+            Verdict::BackedOff { since, until } => {
+                match after_back_off(entry, queued, &options.retry, since, until, now) {
+                    Some(due) => (State::Waiting { due }, &self.counters.deferred),
+                    None => (State::Expired, &self.counters.expired),
+                }
+            }
             Verdict::Delivered => (State::Delivered, &self.counters.delivered),
             Verdict::Refused => (State::Bounced, &self.counters.bounced),
             Verdict::Deferred => match options.retry.next(entry.arrived, now, attempts, &mut rand::rng()) {
@@ -225,6 +248,23 @@ impl Inner {
         self.record(entry, entry.recipients.iter().filter(waits).map(put_off).collect()).await;
         self.give_up_claim(entry.id);
     }
+}
+
+/// When a recipient of a destination that is left alone is tried; nothing when it is given up.
+///
+/// A failure of the destination counts as the last attempt only if it came when the time was over already and since this recipient was
+/// last looked at: mail is not given up that nobody has tried to deliver.
+fn after_back_off(
+    entry: &Entry,
+    queued: &QueuedRecipient,
+    retry: &RetrySchedule,
+    since: Timestamp,
+    until: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let was_tried = since >= retry.deadline(entry.arrived);
+    let is_news = queued.last.as_ref().is_some_and(|last| last.at < since);
+    (!(was_tried && is_news)).then(|| retry.untried(entry.arrived, now, until, &mut rand::rng()))
 }
 
 fn postponement() -> Duration {

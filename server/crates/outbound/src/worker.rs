@@ -129,8 +129,9 @@ impl Worker {
             self.inner.finish_all(job, Attempt::untouched()).await;
             return Ran::Done;
         }
-        if let Some(reply) = self.destination.backing_off(clock::now()) {
-            self.inner.finish_all(job, Attempt::own(deferring(&reply))).await;
+        if let Some(mut backoff) = self.destination.backing_off(clock::now()) {
+            backoff.reply = deferring(&backoff.reply);
+            self.inner.finish_all(job, Attempt::backed_off(&backoff)).await;
             return Ran::Done;
         }
         let options = self.inner.options();

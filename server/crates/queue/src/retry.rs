@@ -35,16 +35,48 @@ impl RetrySchedule {
         attempts: u32,
         rng: &mut impl Rng,
     ) -> Option<Timestamp> {
-        let deadline = arrived + self.expire;
+        let deadline = self.deadline(arrived);
         if now >= deadline {
             return None;
         }
         let nth = (attempts.max(1) as usize - 1).min(self.pauses.len() - 1);
-        let pause_ms = u64::try_from(self.pauses[nth].as_millis()).unwrap_or(u64::MAX / 200);
-        let spread = pause_ms.saturating_mul(Self::JITTER_PERCENT) / 100;
-        let jittered = pause_ms - spread + rng.random_range(0..=spread.saturating_mul(2));
-        Some((now + Duration::from_millis(jittered.max(1))).min(deadline))
+        Some((now + jittered(self.pauses[nth], rng)).min(deadline))
     }
+
+    /// When to look again at what was not tried, as its destination is left alone until `until`: then or later.
+    ///
+    /// The pause is the one that an entry of this age would have come to, had it been tried all the time. So a destination that is
+    /// down for long costs no more than one that refuses, and nothing is given up for attempts that nobody made.
+    pub fn untried(
+        &self,
+        arrived: Timestamp,
+        now: Timestamp,
+        until: Timestamp,
+        rng: &mut impl Rng,
+    ) -> Timestamp {
+        let mut age = now.since(arrived);
+        let reached = self.pauses.iter().find(|pause| match age.checked_sub(**pause) {
+            Some(rest) => {
+                age = rest;
+                false
+            }
+            None => true,
+        });
+        let pause = reached.or(self.pauses.last()).copied().unwrap_or_default();
+        (now + jittered(pause, rng)).min(self.deadline(arrived)).max(until)
+    }
+
+    /// When an entry is too old: an attempt that fails then is its last.
+    pub fn deadline(&self, arrived: Timestamp) -> Timestamp {
+        arrived + self.expire
+    }
+}
+
+fn jittered(pause: Duration, rng: &mut impl Rng) -> Duration {
+    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX / 200);
+    let spread = pause_ms.saturating_mul(RetrySchedule::JITTER_PERCENT) / 100;
+    let jittered = pause_ms - spread + rng.random_range(0..=spread.saturating_mul(2));
+    Duration::from_millis(jittered.max(1))
 }
 
 impl Default for RetrySchedule {
@@ -79,6 +111,21 @@ mod tests {
     fn a_schedule_without_a_pause_is_none() {
         assert_eq!(RetrySchedule::new(Vec::new(), Duration::from_secs(1)), None);
         assert_eq!(RetrySchedule::new(vec![Duration::ZERO], Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn what_was_not_tried_waits_as_long_as_its_age_says_and_at_least_until_the_back_off_ends() {
+        let schedule = RetrySchedule::default();
+        let rng = &mut rand::rng();
+        let start = Timestamp(0);
+        let fresh = schedule.untried(start, start, Timestamp(60_000), rng).0;
+        assert!((270_000..=330_000).contains(&fresh), "{fresh}");
+        let hours = |count: u64| Duration::from_secs(3600 * count);
+        let old = schedule.untried(start, start + hours(30), start + hours(30), rng).0;
+        let pause = old - hours(30).as_millis() as u64;
+        assert!((12_960_000..=15_840_000).contains(&pause), "{pause}");
+        let until = start + schedule.expire + hours(1);
+        assert_eq!(schedule.untried(start, start + schedule.expire, until, rng), until);
     }
 
     proptest! {

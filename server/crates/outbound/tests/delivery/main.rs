@@ -110,10 +110,10 @@ impl Post {
         id
     }
 
-    /// Waits until every recipient has been tried, whatever came of it.
+    /// Waits until something has come of every recipient: an attempt, or none as its destination is left alone.
     async fn until_tried(&self, id: QueueId) {
         let is_tried =
-            move |kept: &shelf::Kept| kept.entry(id).recipients.iter().all(|queued| queued.attempts > 0);
+            move |kept: &shelf::Kept| kept.entry(id).recipients.iter().all(|queued| queued.last.is_some());
         self.shelf.until("every recipient has been tried", is_tried).await;
     }
 

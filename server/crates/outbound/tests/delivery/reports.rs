@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mail_parser::{MessageParser, MimeHeaders};
 use model::{QueueId, ReversePath, Timestamp};
+use outbound::{DeliverTo, HostPort};
 use queue::{RetrySchedule, State};
 
 use crate::peer::{Act, Peer, say};
@@ -128,6 +129,62 @@ async fn what_is_too_old_expires_after_its_last_attempt_and_is_reported() {
     let text = String::from_utf8(home.taken().remove(0).content).unwrap();
     assert!(text.contains("Status: 4.4.7\r\n") && text.contains("450 4.2.0 later"), "{text}");
     assert_eq!(post.engine.stats().expired, 1);
+    post.closes().await;
+}
+
+/// A port of loopback that nobody listens on.
+fn nowhere() -> DeliverTo {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    DeliverTo::Relay(HostPort { host: address.ip().to_string(), port: address.port() })
+}
+
+#[tokio::test]
+async fn a_back_off_is_no_attempt_and_mail_that_was_not_tried_does_not_expire() {
+    let mut options = local(options(), "to.example", nowhere());
+    options.limits.backoff = Duration::from_secs(600);
+    options.limits.backoff_max = Duration::from_secs(600);
+    options.retry = RetrySchedule::new(vec![Duration::from_millis(1)], Duration::from_secs(86_400)).unwrap();
+    let post = Post::office(options);
+    let first = post.takes(letter(&["a@to.example"]));
+    post.until_tried(first).await;
+    // One that is fresh and one that is too old already: both come while the destination is left alone.
+    let mut old = letter(&["c@to.example"]);
+    old.arrived = Timestamp(clock::wall().0 - 2 * 86_400_000);
+    for letter in [letter(&["b@to.example"]), old] {
+        let id = post.takes(letter);
+        let is_judged = move |kept: &crate::shelf::Kept| kept.entry(id).recipients[0].last.is_some();
+        post.shelf.until("the back-off is noted", is_judged).await;
+        let queued = post.shelf.look(|kept| kept.entry(id).recipients[0].clone());
+        assert_eq!(queued.attempts, 0, "{queued:?}");
+        let State::Waiting { due } = queued.state else { panic!("{queued:?}") };
+        let wait = due.since(clock::wall()).as_secs();
+        assert!((500..=600).contains(&wait), "{wait} s");
+        assert!(queued.last.unwrap().reply.contains("could not connect"));
+    }
+    assert_eq!(post.engine.stats().expired, 0);
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_expires_behind_an_attempt_that_failed_for_another() {
+    let mut options = local(options(), "to.example", nowhere());
+    options.limits.backoff = Duration::from_millis(20);
+    options.limits.backoff_max = Duration::from_millis(20);
+    let post = Post::office(options);
+    let ids: Vec<QueueId> = (0..20)
+        .map(|_| {
+            let mut old = letter(&["a@to.example"]);
+            (old.sender, old.arrived) = ("", Timestamp(clock::wall().0 - 2 * 86_400_000));
+            post.takes(old)
+        })
+        .collect();
+    let mut untried = 0;
+    for id in ids {
+        post.until_states(id, &["expired"]).await;
+        untried += usize::from(post.shelf.look(|kept| kept.entry(id).recipients[0].attempts == 0));
+    }
+    assert!((1..20).contains(&untried), "{untried} of 20");
     post.closes().await;
 }
 
