@@ -18,6 +18,11 @@ pub(crate) fn stays_root(config: &Config) -> bool {
     geteuid().is_root() && config.process.identity.as_ref().is_none_or(|identity| identity.user_id == 0)
 }
 
+/// Whether root starts it and it becomes somebody else.
+pub(crate) fn gives_up_root(config: &Config) -> bool {
+    geteuid().is_root() && !stays_root(config)
+}
+
 /// Makes the data directory, and becomes the user whom the configuration names.
 ///
 /// # Errors

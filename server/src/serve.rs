@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Authenticator;
+use acme::HeldSockets;
 use admin::ControlSocket;
 use anyhow::{Context, Result};
 use config::{Config, Notice};
@@ -37,6 +38,11 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     umask(Mode::RWXG | Mode::RWXO);
     let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
     let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
+    let held = match &config.acme {
+        // Port 80 is root's to bind, and a certificate is needed for as long as the server runs.
+        Some(acme) if privileges::gives_up_root(&config) => HeldSockets::bind(&acme.http_bind)?,
+        _ => HeldSockets::default(),
+    };
     // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
     // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
@@ -52,8 +58,11 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served =
-        runtime.block_on(run(config, Bound { sockets, sandbox, tls, authenticator }, Arc::clone(&store)));
+    let served = runtime.block_on(run(
+        config,
+        Bound { sockets, held, sandbox, tls, authenticator },
+        Arc::clone(&store),
+    ));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
@@ -63,13 +72,15 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
 /// What stands before anything runs.
 struct Bound {
     sockets: Sockets,
+    /// Where an authority asks, when that is a port of root's.
+    held: HeldSockets,
     sandbox: Sandbox,
     tls: tls::Acceptor,
     authenticator: Authenticator,
 }
 
 async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
-    let Bound { sockets, sandbox, tls, authenticator } = bound;
+    let Bound { sockets, held, sandbox, tls, authenticator } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -101,7 +112,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         }
     };
     let hostname = config.inbound.hostname.to_string();
-    let renewals = acme::Renewals::start(config.acme.clone(), tls.clone());
+    let renewals = acme::Renewals::start(config.acme.clone(), tls.clone(), held);
     let concerned = reload::Services {
         certificates: Certificates { acceptor: tls.clone(), renewals },
         authenticator,

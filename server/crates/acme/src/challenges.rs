@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +12,12 @@ use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::error::Error;
+use crate::sockets::{HeldSockets, Open};
 
 /// Connections at once; one more is closed.
 const MAX_CONNECTIONS: usize = 64;
@@ -40,17 +40,17 @@ impl Challenges {
     }
 
     /// Listens until what comes back is dropped, connections included.
-    pub(crate) fn listen(&self, addresses: &[SocketAddr]) -> Result<Listening, Error> {
+    pub(crate) fn listen(&self, addresses: &[SocketAddr], held: &HeldSockets) -> Result<Listening, Error> {
         let mut tasks = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut bound = Vec::new();
         for address in addresses {
+            let socket = held.listen(*address)?;
             let failed = |source| Error::Bind { address: *address, source };
-            let socket = bind(*address).map_err(failed)?;
-            bound.push(socket.local_addr().map_err(failed)?);
+            bound.push(socket.listener.local_addr().map_err(failed)?);
             tasks.spawn(accept(socket, self.clone(), places.clone()));
         }
-        Ok(Listening { _tasks: tasks, addresses: bound })
+        Ok(Listening { tasks, addresses: bound })
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<String> {
@@ -68,7 +68,7 @@ impl Challenges {
 /// Sockets that are open.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -77,29 +77,19 @@ impl Listening {
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
+
+    /// Returns when nothing listens any more.
+    pub(crate) async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
-/// An IPv6 address takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => {
-            let socket = TcpSocket::new_v6()?;
-            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
-            socket
-        }
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(128)
-}
-
-async fn accept(socket: TcpListener, challenges: Challenges, places: Arc<Semaphore>) {
+async fn accept(socket: Open, challenges: Challenges, places: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
         // Those that have ended need not be remembered.
         while connections.try_join_next().is_some() {}
-        match socket.accept().await {
+        match socket.listener.accept().await {
             Ok((stream, _)) => {
                 if let Ok(place) = places.clone().try_acquire_owned() {
                     let challenges = challenges.clone();

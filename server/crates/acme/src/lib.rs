@@ -9,7 +9,8 @@
 //! - `account.json`: the account's key and address, and the authority that it is for.
 //! - `certificate.pem`: the key, and the certificate with its chain.
 //!
-//! The addresses for HTTP are bound while an order is under way and closed after it.
+//! The addresses for HTTP are bound while an order is under way and closed after it. Whoever cannot bind them then, since it
+//! gives up root's rights before, binds them early: [`HeldSockets`] do not listen until they are needed.
 //!
 //! Standards: RFC 8555 (8.3 HTTP-01), by instant-acme.
 //! Limits: an order of 5 minutes; 64 connections at once of 10 s each, heads of 8 KiB. After a failure 5 minutes pass, then
@@ -23,10 +24,12 @@ mod file;
 mod options;
 mod order;
 mod renewals;
+mod sockets;
 
 pub use error::Error;
 pub use options::Options;
 pub use renewals::Renewals;
+pub use sockets::HeldSockets;
 
 #[cfg(test)]
 mod tests;

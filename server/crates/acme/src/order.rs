@@ -12,6 +12,7 @@ use tls::CertificateFiles;
 use crate::challenges::Challenges;
 use crate::error::Error;
 use crate::options::Options;
+use crate::sockets::HeldSockets;
 use crate::{account, file};
 
 /// An order takes no longer.
@@ -20,8 +21,8 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(300);
 const ASKING: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120));
 
 /// Gets a certificate and puts it in its file.
-pub(crate) async fn renew(options: &Options) -> Result<(), Error> {
-    let got = tokio::time::timeout(ORDER_TIMEOUT, obtain(options)).await.unwrap_or(Err(Error::TooLong));
+pub(crate) async fn renew(options: &Options, held: &HeldSockets) -> Result<(), Error> {
+    let got = tokio::time::timeout(ORDER_TIMEOUT, obtain(options, held)).await.unwrap_or(Err(Error::TooLong));
     if let Err(Error::Authority(AcmeError::Api(problem))) = &got
         && problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
     {
@@ -39,13 +40,13 @@ fn usable(file: &Path) -> Result<(), Error> {
 }
 
 /// A key and its certificate with the chain, in PEM.
-async fn obtain(options: &Options) -> Result<String, Error> {
+async fn obtain(options: &Options, held: &HeldSockets) -> Result<String, Error> {
     let account = account::open(options).await?;
     let names: Vec<_> = options.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await?;
     let challenges = Challenges::default();
-    // Closed at the end of this function, however it ends.
-    let listening = challenges.listen(&options.http_bind)?;
+    // Closed however this function ends.
+    let listening = challenges.listen(&options.http_bind, held)?;
     tracing::debug!(addresses = ?listening.addresses(), "waiting for the authority's question");
     prove(&mut order, &challenges).await?;
     match order.poll_ready(&ASKING).await {
@@ -53,6 +54,7 @@ async fn obtain(options: &Options) -> Result<String, Error> {
         Ok(_) | Err(AcmeError::Api(_)) => return Err(Error::Refused { why: why(&mut order).await }),
         Err(error) => return Err(error.into()),
     }
+    listening.close().await;
     let key = order.finalize().await?;
     let chain = order.poll_certificate(&ASKING).await?;
     Ok(format!("{key}{chain}"))

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::options::Options;
 use crate::order;
+use crate::sockets::HeldSockets;
 
 /// How long a certificate that is valid is left alone before it is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
@@ -26,10 +27,11 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// Begins at once; without options it waits for some. Needs a tokio runtime.
-    pub fn start(options: Option<Options>, acceptor: Acceptor) -> Self {
+    /// Begins at once; without options it waits for some. Needs a tokio runtime. Addresses that are not held are bound when
+    /// they are needed.
+    pub fn start(options: Option<Options>, acceptor: Acceptor, held: HeldSockets) -> Self {
         let (options, changes) = watch::channel(options.map(Arc::new));
-        Self { options, task: tokio::spawn(run(changes, acceptor)) }
+        Self { options, task: tokio::spawn(run(changes, acceptor, held)) }
     }
 
     /// Goes on with other options. What is due is tried at once, whatever failed before.
@@ -44,12 +46,12 @@ impl Drop for Renewals {
     }
 }
 
-async fn run(mut changes: watch::Receiver<Option<Arc<Options>>>, acceptor: Acceptor) {
+async fn run(mut changes: watch::Receiver<Option<Arc<Options>>>, acceptor: Acceptor, held: HeldSockets) {
     let mut failures = 0;
     loop {
         let options = changes.borrow_and_update().clone();
         let pause = match options {
-            Some(options) => look(&options, &acceptor, &mut failures).await,
+            Some(options) => look(&options, &acceptor, &held, &mut failures).await,
             None => LOOK_EVERY,
         };
         tokio::select! {
@@ -65,14 +67,19 @@ async fn run(mut changes: watch::Receiver<Option<Arc<Options>>>, acceptor: Accep
 }
 
 /// Renews what is due. Says how long to wait.
-async fn look(options: &Arc<Options>, acceptor: &Acceptor, failures: &mut u32) -> Duration {
+async fn look(
+    options: &Arc<Options>,
+    acceptor: &Acceptor,
+    held: &HeldSockets,
+    failures: &mut u32,
+) -> Duration {
     let wait = wait(tls::summary(&options.certificate()).ok().as_ref(), options, clock::wall());
     if !wait.is_zero() {
         return wait.min(LOOK_EVERY);
     }
     let names = options.names.join(", ");
     tracing::info!(names, directory = options.directory_url, "asking for a certificate");
-    match order::renew(options).await {
+    match order::renew(options, held).await {
         Ok(()) => {
             *failures = 0;
             read(acceptor.clone(), &names).await;

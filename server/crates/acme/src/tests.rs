@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::challenges::Challenges;
 use crate::file;
+use crate::sockets::HeldSockets;
 
 async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -21,7 +22,7 @@ async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
 async fn only_the_authoritys_question_is_answered() {
     let challenges = Challenges::default();
     challenges.insert("token", "token.thumbprint");
-    let listening = challenges.listen(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let listening = challenges.listen(&["127.0.0.1:0".parse().unwrap()], &HeldSockets::default()).unwrap();
     let address = listening.addresses()[0];
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: mx.example.org\r\n\r\n").into_bytes();
     let found = ask(address, &get("/.well-known/acme-challenge/token")).await;
@@ -40,8 +41,23 @@ async fn only_the_authoritys_question_is_answered() {
     let answer = ask(address, &get(&long)).await;
     assert!(!answer.contains("200") && !answer.contains("thumbprint"), "{answer}");
 
-    drop(listening);
+    listening.close().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_held_address_is_nobody_elses_and_listens_only_while_it_is_needed() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let held = HeldSockets::bind(&[free]).unwrap();
+    let challenges = Challenges::default();
+    for _ in 0..3 {
+        assert!(TcpStream::connect(free).await.is_err());
+        assert!(std::net::TcpListener::bind(free).is_err());
+        let listening = challenges.listen(&[free], &held).unwrap();
+        assert_eq!(listening.addresses(), [free]);
+        assert!(ask(free, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
+        listening.close().await;
+    }
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub(super) const ACME: Section = Section {
             "http-bind",
             "list of addresses with ports",
             "\"0.0.0.0:80\"",
-            "Where the authority's question is answered, and nothing else; open only while a certificate is asked for. It \
-             has to be reachable as port 80 of every name.",
+            "Where the authority's question is answered, and nothing else; open only while a certificate is asked for, and \
+             bound all the time where `process.user` is given. It has to be reachable as port 80 of every name.",
         ),
         optional(
             "ca-file",
