@@ -3,6 +3,7 @@
 mod clients;
 mod exim;
 mod haproxy;
+mod pebble;
 mod postfix;
 mod senders;
 

@@ -196,6 +196,12 @@ impl Setup {
         Server::start(self)
     }
 
+    /// Writes the configuration and has `waxwing check` look at it.
+    pub(crate) fn checked(&self) -> Output {
+        self.write();
+        self.command(&["check"])
+    }
+
     /// Runs another command of the binary with this configuration, to its end.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         run(self.binary().args(arguments).arg("--config").arg(self.config_file()))
