@@ -81,6 +81,7 @@ impl Reloader {
             tracing::error!(error, "the new configuration counts for nothing");
             return Err(error);
         }
+        config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
         self.services.certificates.replace(config.tls.clone()).await?;
         self.services.certificates.renewals.replace(config.acme.clone());
         let needs_restart = needs_restart(&self.started, &config);
@@ -102,8 +103,19 @@ impl Reloader {
     }
 }
 
+/// Reads the authorities that vouch for other hosts.
+async fn believe(authorities: tls::client::Options) -> Result<tls::client::Connector, String> {
+    let opened = tokio::task::spawn_blocking(move || tls::client::Connector::open(&authorities)).await;
+    opened.map_err(|error| error.to_string())?.map_err(|faults| {
+        for fault in &faults.0 {
+            tracing::error!(%fault, "the authorities cannot be used; the new configuration counts for nothing");
+        }
+        faults.to_string()
+    })
+}
+
 impl Certificates {
-    /// The one part of a configuration that may fail after it was read; so it comes before all that is swapped.
+    /// This and [`believe`] may fail after the configuration was read; so they come before all that is swapped.
     async fn replace(&self, options: tls::Options) -> Result<(), String> {
         let tls = self.acceptor.clone();
         let replaced = tokio::task::spawn_blocking(move || tls.replace(options)).await;

@@ -45,6 +45,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     };
     // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
+    config.outbound.tls = tls::client::Connector::open(&config.outbound.authorities)?;
     // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
     privileges::settle(&config)?;
     let sandbox = Sandbox::enter(&config);

@@ -16,6 +16,7 @@ use crate::privileges;
 pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     let config = Config::load(file)?;
     let certificates = tls::check(&config.tls);
+    let authorities = tls::client::Connector::open(&config.outbound.authorities);
     if privileges::stays_root(&config) {
         writeln!(std::io::stderr(), "waxwing: warning: {}", privileges::RUNS_AS_ROOT)?;
     }
@@ -36,6 +37,7 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
         Ok(warnings) => (warnings, Vec::new()),
         Err(faults) => (Vec::new(), faults.0.iter().map(ToString::to_string).collect()),
     };
+    refused.extend(authorities.err().iter().flat_map(|faults| &faults.0).map(ToString::to_string));
     for warning in warnings {
         // There is nobody left to tell if this fails.
         let _ = writeln!(std::io::stderr(), "waxwing: warning: {warning}");

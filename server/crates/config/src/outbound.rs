@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::Domain;
-use outbound::{HostPort, Limits, Options};
+use outbound::{HostPort, Limits, Options, TlsLevel};
 use smtp::client::Timeouts;
 
 use crate::reader::Table;
@@ -20,6 +20,15 @@ pub(crate) fn outbound(root: &Table<'_>, hostname: &str) -> Options {
     table.set_count("mx-port", &mut options.mx_port, 1..=65_535);
     let names = table.list("own-names", |text| Domain::parse(text).map(|name| name.to_ascii()));
     options.own_names = names.unwrap_or_default().into_iter().map(|(_, name)| name).collect();
+    let levels = [
+        ("off", TlsLevel::Off),
+        ("opportunistic", TlsLevel::Opportunistic),
+        ("required", TlsLevel::Required),
+        ("verified", TlsLevel::Verified),
+        ("implicit", TlsLevel::Implicit),
+    ];
+    table.set_choice("tls", &mut options.tls_level, &levels);
+    options.authorities.ca_file = table.path("ca-file");
     options.timeouts = timeouts(&table.table("timeouts", "outbound.timeouts"));
     options.limits = limits(&table.table("limits", "outbound.limits"));
     options
@@ -30,6 +39,7 @@ fn timeouts(table: &Table<'_>) -> Timeouts {
     let slots = [
         ("greeting", &mut timeouts.greeting),
         ("hello", &mut timeouts.hello),
+        ("tls", &mut timeouts.tls),
         ("mail", &mut timeouts.mail),
         ("rcpt", &mut timeouts.rcpt),
         ("data", &mut timeouts.data),

@@ -5,16 +5,18 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Content, Reply};
+use model::Content;
 use smtp::client::{self, Event, Failure, Fate, Protocol, Session, Transaction};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::link::{self, Link};
+use crate::demand::Demand;
+use crate::link::Link;
 use crate::mx::Endpoint;
 use crate::octets;
 use crate::options::Options;
@@ -24,81 +26,73 @@ const BLOCK_OCTETS: usize = 64 * 1024;
 /// Octets of replies that are read at once.
 const READ_OCTETS: usize = 4 * 1024;
 
-/// Why there is no session.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    Connect(io::Error),
-    Session(Failure),
-}
-
-impl OpenError {
-    /// As the sender would be told.
-    pub(crate) fn reply(&self, address: &str) -> Reply {
-        match self {
-            Self::Connect(error) => {
-                Reply::new(451, (4, 4, 1), format!("could not connect to {address}: {error}"))
-            }
-            Self::Session(failure) => failure_reply(failure),
-        }
-    }
-}
-
-/// What a failed session amounts to; what the peer said, where it said something.
-pub(crate) fn failure_reply(failure: &Failure) -> Reply {
-    let status = match failure {
-        Failure::Refused { reply, .. } => return reply.clone(),
-        Failure::Timeout(_) | Failure::ConnectionLost(_) => (4, 4, 2),
-        Failure::Protocol(_) => (4, 5, 0),
-    };
-    Reply::new(451, status, failure.to_string())
-}
-
 /// A connection whose session is between two transactions.
 #[derive(Debug)]
 pub(crate) struct Connection {
     link: Box<dyn Link>,
     session: Session,
     input: Box<[u8]>,
+    /// Whether the link holds back nothing of what it was given.
+    is_flushed: bool,
     /// Fires at the session's deadline or before; moved only when it fires, as most waits are short.
     timer: Pin<Box<Sleep>>,
     /// The host, as diagnostics name it.
     pub(crate) host: String,
+    /// What was agreed in the TLS handshake, as the log names it; nothing when there was none.
+    pub(crate) tls: Option<Arc<str>>,
     /// Transactions that were started.
     pub(crate) transactions: usize,
 }
 
 impl Connection {
-    /// Connects, is greeted, and says EHLO or LHLO.
-    pub(crate) async fn open(
+    /// Waits for the greeting over a link that was just made.
+    pub(crate) fn begin(
+        link: Box<dyn Link>,
         endpoint: &Endpoint,
         protocol: Protocol,
+        demand: &Demand,
         options: &Options,
-    ) -> Result<Self, OpenError> {
-        let link = link::connect(&endpoint.address, options.limits.connect_timeout)
-            .await
-            .map_err(OpenError::Connect)?;
+    ) -> Self {
         let now = clock::now();
         let told = client::Options {
             hostname: options.hostname.clone(),
             protocol,
+            tls: demand.tls(),
             timeouts: options.timeouts.clone(),
         };
-        let mut connection = Self {
+        Self {
             link,
             session: Session::new(told, now),
             input: vec![0; READ_OCTETS].into(),
+            is_flushed: true,
             timer: Box::pin(sleep_until((now + options.timeouts.greeting).into())),
             host: endpoint.host.clone(),
+            tls: None,
             transactions: 0,
-        };
-        match connection.next_event().await {
-            Event::Ready => Ok(connection),
-            Event::Ended(Some(failure)) => {
-                connection.say_last_words().await;
-                Err(OpenError::Session(failure))
-            }
-            other => Err(OpenError::Session(Failure::Protocol(format!("no session began: {other:?}")))),
         }
+    }
+
+    /// Notes what was agreed in a handshake.
+    pub(crate) fn over(mut self, agreed: String) -> Self {
+        self.tls = Some(agreed.into());
+        self
+    }
+
+    /// The link, for a handshake over it. The connection goes on with another.
+    pub(crate) fn into_parts(self) -> (Box<dyn Link>, Self) {
+        let none = Box::new(tokio::io::empty());
+        (self.link, Self { link: none, ..self })
+    }
+
+    /// The handshake is done.
+    pub(crate) fn secured(mut self, link: Box<dyn Link>) -> Self {
+        self.link = link;
+        self.session.secured(clock::now());
+        self
+    }
+
+    pub(crate) fn is_secured(&self) -> bool {
+        self.session.is_secured()
     }
 
     /// Whether another transaction may start.
@@ -121,7 +115,7 @@ impl Connection {
             match self.next_event().await {
                 Event::ContentWanted => self.send_content(content).await?,
                 Event::Done(fates) => return Ok(fates),
-                Event::Ready => {}
+                Event::Ready | Event::StartTls => {}
                 Event::Ended(failure) => {
                     let failure = failure.unwrap_or(Failure::Protocol("the session ended".to_owned()));
                     return Ok(vec![Fate::Failed(failure); transaction.recipients.len()]);
@@ -136,7 +130,7 @@ impl Connection {
         if self.session.poll_timeout().is_some() {
             while !matches!(self.next_event().await, Event::Ended(_)) {}
         }
-        self.say_last_words().await;
+        self.close().await;
     }
 
     /// Waits until the peer says something though nothing was asked, which is 421 or the end.
@@ -144,9 +138,13 @@ impl Connection {
         poll_fn(|cx| self.poll_read(cx)).await;
     }
 
-    async fn say_last_words(&mut self) {
-        let write = poll_fn(|cx| self.poll_write(cx));
-        let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
+    /// Writes what is left to say and closes, for TLS with a word of its own.
+    pub(crate) async fn close(mut self) {
+        let last_words = async {
+            poll_fn(|cx| self.poll_write(cx)).await;
+            let _ = poll_fn(|cx| Pin::new(&mut self.link).poll_shutdown(cx)).await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), last_words).await;
     }
 
     /// Feeds the content in blocks. Memory: one block of output, and one of input when the content is on the disk.
@@ -177,7 +175,7 @@ impl Connection {
         }
     }
 
-    async fn next_event(&mut self) -> Event {
+    pub(crate) async fn next_event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
@@ -208,6 +206,7 @@ impl Connection {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(output) = self.session.poll_output() {
+            self.is_flushed = false;
             match Pin::new(&mut self.link).poll_write(cx, output) {
                 Poll::Ready(Ok(count)) if count > 0 => self.session.sent(count, clock::now()),
                 // What the peer has said before it closed is still to be read; poll_read finds the end.
@@ -217,6 +216,11 @@ impl Connection {
                 }
                 Poll::Pending => return Poll::Pending,
             }
+        }
+        // What TLS has taken is not on its way before it is flushed.
+        if !self.is_flushed {
+            let _ = ready!(Pin::new(&mut self.link).poll_flush(cx));
+            self.is_flushed = true;
         }
         Poll::Ready(())
     }

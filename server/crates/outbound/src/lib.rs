@@ -12,14 +12,16 @@
 //! dead one delays nobody else. A message goes to all its recipients at one site in one transaction, and many messages go over one
 //! connection.
 //!
-//! Standards: RFC 5321 (4.5.4 retries, 5 routing, 6.1 and 6.3), 7505 null MX, 3461 and 3464 reports, 2033 LMTP.
+//! Standards: RFC 5321 (4.5.4 retries, 5 routing, 6.1 and 6.3), 3207 and 7435 (TLS by
+//! STARTTLS, where it is offered or demanded: [`demand`]), 7505 null MX, 3461 and 3464 reports, 2033 LMTP.
 //! Limits: [`Limits`]. Errors end in the queue as diagnostics; the log has a line for each attempt of each recipient.
-//! Known gaps: no TLS yet ([`link`] is where it will be); no warning of delays and no report of success (NOTIFY=DELAY, SUCCESS); domains
+//! Known gaps: no warning of delays and no report of success (NOTIFY=DELAY, SUCCESS); domains
 //! that share their mail hosts do not share connections.
 
 mod active;
 mod connection;
 mod control;
+mod demand;
 mod destination;
 mod engine;
 mod link;
@@ -27,6 +29,7 @@ mod maildir;
 mod maildir_worker;
 mod mx;
 mod octets;
+mod opening;
 mod options;
 mod outcome;
 mod preparation;
@@ -39,6 +42,7 @@ mod traits;
 mod worker;
 
 pub use control::Applied;
+pub use demand::TlsLevel;
 pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
 pub use options::{DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, Options};

@@ -1,6 +1,6 @@
 //! A connection's octets, whatever carries them.
 //!
-//! TLS will be one more [`Link`], made of a plain one behind STARTTLS: nothing above this file asks what carries the octets.
+//! TLS is one more [`Link`], made of a plain one: nothing that moves octets asks what carries them.
 
 use std::fmt;
 use std::io;

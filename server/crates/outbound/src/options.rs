@@ -10,7 +10,9 @@ use std::time::Duration;
 use model::Domain;
 use queue::RetrySchedule;
 use smtp::client::Timeouts;
+use tls::client::Connector;
 
+use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
 
 /// A host by name or address, and a port.
@@ -168,12 +170,18 @@ pub struct Options {
     pub own_addresses: Vec<IpAddr>,
     /// Where MX hosts listen.
     pub mx_port: u16,
+    /// What TLS is asked for by SMTP; by LMTP none is.
+    pub tls_level: TlsLevel,
+    /// Who vouches for hosts.
+    pub authorities: tls::client::Options,
+    /// Makes the handshakes; opened with the authorities by whoever starts the engine or gives it new options.
+    pub tls: Connector,
     pub timeouts: Timeouts,
     pub limits: Limits,
 }
 
 impl Options {
-    /// The defaults, for a host of this name.
+    /// The defaults, for a host of this name. No authority is believed yet: certificates that have to be verified are not.
     pub fn new(hostname: impl Into<String>) -> Self {
         Self {
             hostname: hostname.into(),
@@ -183,6 +191,9 @@ impl Options {
             own_names: Vec::new(),
             own_addresses: Vec::new(),
             mx_port: 25,
+            tls_level: TlsLevel::default(),
+            authorities: tls::client::Options::default(),
+            tls: Connector::trusting_nobody(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         }

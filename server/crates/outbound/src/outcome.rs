@@ -12,9 +12,9 @@ use rand::RngExt;
 use smtp::client::Fate;
 
 use crate::active::{Job, Pass};
-use crate::connection::failure_reply;
 use crate::destination::Backoff;
 use crate::engine::Inner;
+use crate::opening::failure_reply;
 use crate::options::Options;
 use crate::report;
 use crate::stats::Counters;
@@ -48,6 +48,8 @@ pub(crate) struct Attempt {
     /// Who said it; nothing when it was this host.
     pub(crate) host: Option<String>,
     pub(crate) reply: Option<Reply>,
+    /// What was agreed with the host in a TLS handshake, for the log.
+    pub(crate) tls: Option<Arc<str>>,
 }
 
 impl Attempt {
@@ -63,7 +65,7 @@ impl Attempt {
             400.. => Verdict::Deferred,
             _ => Verdict::Delivered,
         };
-        Self { verdict, host: Some(host), reply: Some(reply) }
+        Self { verdict, host: Some(host), reply: Some(reply), tls: None }
     }
 
     /// The destination is being left alone.
@@ -77,7 +79,7 @@ impl Attempt {
     }
 
     pub(crate) fn untouched() -> Self {
-        Self { verdict: Verdict::Untouched, host: None, reply: None }
+        Self { verdict: Verdict::Untouched, host: None, reply: None, tls: None }
     }
 
     /// What a session says became of a recipient.
@@ -92,8 +94,16 @@ impl Attempt {
                 verdict: Verdict::Deferred,
                 host: Some(host.to_owned()),
                 reply: Some(failure_reply(&failure)),
+                tls: None,
             },
         }
+    }
+}
+
+impl Attempt {
+    /// The same, over a connection with or without TLS.
+    pub(crate) fn over(self, tls: Option<&Arc<str>>) -> Self {
+        Self { tls: tls.cloned(), ..self }
     }
 }
 
@@ -169,21 +179,21 @@ impl Inner {
             },
         };
         Counters::add(counter);
-        let host = attempt.host.as_deref().unwrap_or("-");
+        let (host, tls) = (attempt.host.as_deref().unwrap_or("-"), attempt.tls.as_deref().unwrap_or("-"));
         let (rcpt, delay_ms) = (&queued.recipient.address, now.since(entry.arrived).as_millis() as u64);
         match &state {
             State::Delivered => {
-                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "delivered");
+                tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, "delivered");
             }
             State::Waiting { due } => {
                 let next_ms = due.since(now).as_millis() as u64;
-                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, next_ms, "deferred");
+                tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, next_ms, "deferred");
             }
             State::Expired => {
-                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "expired");
+                tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, "expired");
             }
             _ => {
-                tracing::info!(queue_id = %entry.id, %rcpt, host, reply, attempt = attempts, delay_ms, "bounced");
+                tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, "bounced");
             }
         }
         let last = Some(Diagnostic { at: now, host: attempt.host, reply });

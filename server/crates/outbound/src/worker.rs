@@ -9,11 +9,13 @@ use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::active::Job;
-use crate::connection::{Connection, OpenError, failure_reply};
+use crate::connection::Connection;
+use crate::demand::{Demand, TlsLevel};
 use crate::destination::{Destination, Next};
 use crate::engine::Inner;
 use crate::maildir_worker;
 use crate::mx;
+use crate::opening::{self, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
@@ -216,19 +218,21 @@ impl Worker {
             Some(reply) => self.destination.broke(&reply, &options.limits, clock::now()),
             None => self.destination.went_well(),
         }
-        Some(fates.into_iter().map(|fate| Attempt::from_fate(fate, &connection.host)).collect())
+        let attempt = |fate| Attempt::from_fate(fate, &connection.host).over(connection.tls.as_ref());
+        Some(fates.into_iter().map(attempt).collect())
     }
 
     /// Connects to the first address that has a session for us.
     async fn connect(&mut self, options: &Options) -> Result<(), Reply> {
         let endpoints = mx::endpoints(&self.destination.site, options, self.inner.resolver.as_ref()).await?;
-        let protocol = match self.destination.site {
-            Site::Lmtp(_) => Protocol::Lmtp,
-            _ => Protocol::Smtp,
+        let (protocol, level) = match self.destination.site {
+            Site::Lmtp(_) => (Protocol::Lmtp, TlsLevel::Off),
+            _ => (Protocol::Smtp, options.tls_level),
         };
+        let demand = Demand::of(level);
         let mut refusal: Option<Reply> = None;
         for endpoint in endpoints {
-            match Connection::open(&endpoint, protocol, options).await {
+            match opening::open(&endpoint, protocol, &demand, options).await {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     self.place.is_connected = true;
@@ -239,9 +243,9 @@ impl Worker {
                 }
                 Err(error) => {
                     let reply = match &self.destination.site {
-                        Site::Mx(_) => refusal_of(&endpoint, &error),
+                        Site::Mx(_) => refusal_of(&endpoint, &demand, &error),
                         // A host that the configuration names is wrong about "for good" until somebody has looked.
-                        _ => deferring(&refusal_of(&endpoint, &error)),
+                        _ => deferring(&refusal_of(&endpoint, &demand, &error)),
                     };
                     tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "no session");
                     // As long as one address may answer later, the message waits.
@@ -268,16 +272,12 @@ impl Worker {
     }
 }
 
-fn refusal_of(endpoint: &mx::Endpoint, error: &OpenError) -> Reply {
+fn refusal_of(endpoint: &mx::Endpoint, demand: &Demand, error: &OpenError) -> Reply {
     let address = match &endpoint.address {
         mx::Address::Tcp(address) => format!("{} [{}]:{}", endpoint.host, address.ip(), address.port()),
         mx::Address::Unix(path) => path.display().to_string(),
     };
-    let mut reply = error.reply(&address);
-    if let OpenError::Session(_) = error {
-        reply.text = format!("{address} said: {}", reply.text);
-    }
-    reply
+    error.reply(&address, demand)
 }
 
 /// A destination that is left alone defers, whatever it said last.

@@ -46,6 +46,7 @@ impl<'a> Wire<'a> {
         let options = client::Options {
             hostname: "client.example".to_owned(),
             protocol,
+            tls: client::Tls::Never,
             timeouts: client::Timeouts::default(),
         };
         Self {

@@ -1,6 +1,6 @@
 //! What a finished handshake says of a session.
 
-use rustls::{ProtocolVersion, ServerConnection};
+use rustls::{CommonState, ProtocolVersion, ServerConnection};
 
 /// The facts of a session over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Facts {
     pub server_end_point: Option<Vec<u8>>,
 }
 
-pub(crate) fn version(connection: &ServerConnection) -> &'static str {
+pub(crate) fn version(connection: &CommonState) -> &'static str {
     match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -28,7 +28,7 @@ pub(crate) fn version(connection: &ServerConnection) -> &'static str {
     }
 }
 
-pub(crate) fn cipher(connection: &ServerConnection) -> String {
+pub(crate) fn cipher(connection: &CommonState) -> String {
     let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
     let name = suite.unwrap_or_default();
     // rustls writes TLS13_ before those of TLS 1.3; IANA does not.

@@ -24,7 +24,7 @@ pub enum Fault {
     UnusableKey { file: PathBuf, why: String },
     #[error("{}: is not the key of the first certificate in {}", key.display(), certificate.display())]
     WrongKey { key: PathBuf, certificate: PathBuf },
-    #[error("{}: cannot vouch for clients: {why}", file.display())]
+    #[error("{}: cannot vouch for others: {why}", file.display())]
     UnusableAuthorities { file: PathBuf, why: String },
     /// Not about a file: what rustls or ring would not do.
     #[error("TLS cannot be set up: {0}")]

@@ -1,4 +1,5 @@
-//! TLS for those who connect to us: certificates, what is agreed with a client, and their exchange while the server runs.
+//! TLS for those who connect to us: certificates, what is agreed with a client, and their exchange while the server runs. For
+//! those to whom we connect there is [`client`].
 //!
 //! [`Acceptor`] hands each session that begins the [`Generation`] of now: a `rustls::ServerConfig` for the handshake, and
 //! [`Generation::facts`] for what the handshake said. A reload makes a new generation; running sessions keep theirs.
@@ -19,6 +20,7 @@
 mod acceptor;
 mod certificate;
 mod choice;
+pub mod client;
 mod client_ca;
 mod facts;
 mod fault;

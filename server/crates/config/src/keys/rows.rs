@@ -317,6 +317,19 @@ const OUTBOUND: Section = Section {
             "[]",
             "Names of this host beside `hostname`: an MX record with one of them leads back here.",
         ),
+        key(
+            "tls",
+            "`\"off\"`, `\"opportunistic\"`, `\"required\"`, `\"verified\"` or `\"implicit\"`",
+            "\"opportunistic\"",
+            "What TLS other hosts are asked for: none; STARTTLS where it is offered and works, under any certificate; the same or the mail \
+             waits; with a certificate that is verified or the mail waits; TLS from the first octet with a certificate that is verified.",
+        ),
+        optional(
+            "ca-file",
+            "path",
+            "none",
+            "Authorities, in PEM, that are believed beside those of the system.",
+        ),
         optional("limits", TABLE, "defaults", "What deliveries may use up; see `[outbound.limits]`."),
         optional(
             "timeouts",
@@ -378,6 +391,7 @@ const OUTBOUND_TIMEOUTS: Section = Section {
     keys: &[
         key("greeting", SPAN, "\"5m\"", "For its greeting."),
         key("hello", SPAN, "\"5m\"", "For the reply to EHLO."),
+        key("tls", SPAN, "\"1m\"", "For the reply to STARTTLS, and again for the handshake."),
         key("mail", SPAN, "\"5m\"", "For the reply to MAIL."),
         key("rcpt", SPAN, "\"5m\"", "For the reply to RCPT."),
         key("data", SPAN, "\"2m\"", "For the reply to DATA."),

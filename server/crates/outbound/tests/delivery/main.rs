@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up either works or fails the test")]
 
+mod authority;
 mod control;
 mod dialogue;
 mod local;
@@ -10,6 +11,7 @@ mod reports;
 mod routing;
 mod shelf;
 mod strain;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

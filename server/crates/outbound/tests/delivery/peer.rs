@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// What the peer does at a point of the dialogue.
 #[derive(Debug, Clone)]
@@ -22,19 +23,36 @@ pub(crate) enum Act {
     /// Says nothing, for ever.
     Hang,
     Wait(Duration),
+    /// Agrees to STARTTLS, then makes no handshake but says this.
+    SayInstead(String),
 }
 
 pub(crate) fn say(line: &str) -> Act {
     Act::Say(format!("{line}\r\n"))
 }
 
-/// Decides by step (`greeting`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `.`), the command line, and the number of the connection from 0 on.
+/// Whether the peer speaks TLS.
+#[derive(Clone, Default)]
+pub(crate) enum Tls {
+    #[default]
+    No,
+    /// By STARTTLS.
+    Offered(TlsAcceptor),
+    AtOnce(TlsAcceptor),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Decides by step (`greeting`, `EHLO`, `STARTTLS`, `MAIL`, `RCPT`, `DATA`, `.`), the command line, and the number of the connection from 0 on.
 type Manners = dyn Fn(&str, &str, usize) -> Act + Send + Sync;
 
 /// A message as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) connection: usize,
+    pub(crate) secured: bool,
     pub(crate) mail: String,
     pub(crate) rcpts: Vec<String>,
     /// Dots taken off.
@@ -81,6 +99,14 @@ impl Peer {
         address: &str,
         manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static,
     ) -> Self {
+        Self::secured(address, Tls::No, manners).await
+    }
+
+    pub(crate) async fn secured(
+        address: &str,
+        tls: Tls,
+        manners: impl Fn(&str, &str, usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let log: Arc<Log> = Arc::default();
@@ -88,7 +114,8 @@ impl Peer {
         let task = tokio::spawn(async move {
             let mut sessions = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                sessions.spawn(serve(stream, Arc::clone(&manners), Arc::clone(&kept), false));
+                let (manners, log) = (Arc::clone(&manners), Arc::clone(&kept));
+                sessions.spawn(serve(stream, manners, log, false, tls.clone()));
             }
         });
         Self { address, log, task }
@@ -105,7 +132,8 @@ impl Peer {
         let task = tokio::spawn(async move {
             let mut sessions = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                sessions.spawn(serve(stream, Arc::clone(&manners), Arc::clone(&kept), true));
+                let (manners, log) = (Arc::clone(&manners), Arc::clone(&kept));
+                sessions.spawn(serve(stream, manners, log, true, Tls::No));
             }
         });
         Self { address: SocketAddr::from(([0, 0, 0, 0], 0)), log, task }
@@ -144,30 +172,32 @@ impl Peer {
     }
 }
 
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    manners: Arc<Manners>,
-    log: Arc<Log>,
-    is_lmtp: bool,
-) {
+async fn serve(stream: impl Stream + 'static, manners: Arc<Manners>, log: Arc<Log>, is_lmtp: bool, tls: Tls) {
     let number = log.connections.fetch_add(1, Ordering::Relaxed);
     let open = log.open.fetch_add(1, Ordering::Relaxed) + 1;
     log.most_open.fetch_max(open, Ordering::Relaxed);
-    let mut session = Session { stream: BufReader::new(stream), manners, log, number, is_lmtp };
+    let stream = Some(BufReader::new(Box::new(stream) as Box<dyn Stream>));
+    let mut session = Session { stream, manners, log, number, is_lmtp, tls, is_secured: false };
     session.run().await;
     session.log.open.fetch_sub(1, Ordering::Relaxed);
 }
 
-struct Session<S> {
-    stream: BufReader<S>,
+struct Session {
+    /// Gone when a handshake failed.
+    stream: Option<BufReader<Box<dyn Stream>>>,
     manners: Arc<Manners>,
     log: Arc<Log>,
     number: usize,
     is_lmtp: bool,
+    tls: Tls,
+    is_secured: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl Session {
     async fn run(&mut self) -> Option<()> {
+        if let Tls::AtOnce(acceptor) = self.tls.clone() {
+            self.handshake(&acceptor).await?;
+        }
         self.act("greeting", "", "220 peer.example ready\r\n").await?;
         let (mut mail, mut rcpts) = (String::new(), Vec::new());
         loop {
@@ -176,9 +206,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let verb = line.split(' ').next().unwrap_or_default().to_uppercase();
             match verb.as_str() {
                 "EHLO" | "LHLO" | "HELO" => {
-                    let offers = "250-peer.example\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n";
-                    self.act("EHLO", &line, offers).await?;
+                    let starttls = matches!(self.tls, Tls::Offered(_)) && !self.is_secured;
+                    let starttls = if starttls { "250-STARTTLS\r\n" } else { "" };
+                    let offers = "250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n";
+                    let offers = format!("250-peer.example\r\n{starttls}{offers}");
+                    self.act("EHLO", &line, &offers).await?;
                 }
+                "STARTTLS" => self.starttls(&line).await?,
                 "MAIL" => {
                     (mail, rcpts) = (String::new(), Vec::new());
                     if self.act("MAIL", &line, "250 ok\r\n").await? {
@@ -206,6 +240,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    async fn starttls(&mut self, line: &str) -> Option<()> {
+        let Tls::Offered(acceptor) = self.tls.clone() else { return self.write("502 no\r\n").await };
+        match self.act("STARTTLS", line, "220 go ahead\r\n").await? {
+            true => self.handshake(&acceptor).await,
+            false => Some(()),
+        }
+    }
+
+    async fn handshake(&mut self, acceptor: &TlsAcceptor) -> Option<()> {
+        let plain = self.stream.take()?.into_inner();
+        let stream = acceptor.accept(plain).await.ok()?;
+        self.stream = Some(BufReader::new(Box::new(stream)));
+        self.is_secured = true;
+        Some(())
+    }
+
     async fn content(&mut self, mail: &str, rcpts: &[String]) -> Option<()> {
         let mut content = Vec::new();
         loop {
@@ -215,7 +265,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             content.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
-        let taken = Taken { connection: self.number, mail: mail.to_owned(), rcpts: rcpts.to_vec(), content };
+        let (connection, secured) = (self.number, self.is_secured);
+        let taken = Taken { connection, secured, mail: mail.to_owned(), rcpts: rcpts.to_vec(), content };
         let replies = if self.is_lmtp { rcpts } else { &rcpts[..1] };
         let mut is_taken = false;
         for rcpt in replies {
@@ -229,14 +280,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
-        match self.stream.read_until(b'\n', &mut line).await {
+        match self.stream.as_mut()?.read_until(b'\n', &mut line).await {
             Ok(count) if count > 0 && line.ends_with(b"\n") => Some(line),
             _ => None,
         }
     }
 
     async fn write(&mut self, text: &str) -> Option<()> {
-        self.stream.write_all(text.as_bytes()).await.ok()
+        let stream = self.stream.as_mut()?;
+        stream.write_all(text.as_bytes()).await.ok()?;
+        stream.flush().await.ok()
     }
 
     /// Plays a step; true when what was said is a yes.
@@ -249,6 +302,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Some(text.starts_with(['2', '3']));
             }
             Act::SayAndClose(text) => {
+                self.write(&text).await?;
+                return None;
+            }
+            Act::SayInstead(text) => {
+                self.write(usual).await?;
                 self.write(&text).await?;
                 return None;
             }

@@ -5,20 +5,24 @@
 //! However the peer's octets are cut, the events are the same.
 //!
 //! ```text
-//! new -> 220 -> EHLO -> Ready -> start -> MAIL RCPT.. DATA -> ContentWanted -> content.. end_content -> Done -> Ready
+//! new -> 220 -> EHLO [STARTTLS -> StartTls -> secured -> EHLO] -> Ready
+//! Ready -> start -> MAIL RCPT.. DATA -> ContentWanted -> content.. end_content -> Done -> Ready
 //!                                            |                                                           |
 //!                                            +--- nobody was accepted, or DATA was refused --------------+
 //! ```
+//!
+//! Before the handshake nothing is believed for longer than it must be: what came with the reply to STARTTLS is thrown away, and what
+//! was offered is forgotten.
 //!
 //! Many transactions go over one connection. With PIPELINING, MAIL, RCPT and DATA leave in one piece; every reply is matched
 //! with its command by order, and a reply that nothing waits for ends the session.
 //!
 //! Standards: RFC 5321 (4.1 commands, 4.2 replies, 4.5.2 transparency, 4.5.3.2 timeouts), 1870 SIZE, 2033 LMTP, 2034 enhanced
-//! statuses, 2920 pipelining, 3461 DSN parameters, 6152 8BITMIME, 6531 SMTPUTF8.
+//! statuses, 2920 pipelining, 3207 STARTTLS, 3461 DSN parameters, 6152 8BITMIME, 6531 SMTPUTF8.
 //! Limits: 2 KiB in one line of a reply, 100 lines in one reply; more than that is a [`Failure::Protocol`].
 //! Errors: never a panic; a session that cannot go on says [`Event::Ended`] with a [`Failure`], after it has said what became of
 //! the transaction that was under way.
-//! Known gaps: no STARTTLS, no AUTH, no BDAT; content that would need one of them is [`Unsendable`], not altered.
+//! Known gaps: no AUTH, no BDAT; content that would need one of them is [`Unsendable`], not altered.
 
 mod commands;
 mod extensions;
@@ -31,7 +35,7 @@ mod transaction;
 mod transparency;
 
 pub use extensions::Extensions;
-pub use options::{Options, Protocol, Timeouts};
+pub use options::{Options, Protocol, Timeouts, Tls};
 pub use reply::{ReplyError, ReplyReader};
 pub use session::{Event, Session};
 pub use transaction::{Failure, Fate, Step, Transaction, Unsendable};

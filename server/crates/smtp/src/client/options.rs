@@ -10,11 +10,26 @@ pub enum Protocol {
     Lmtp,
 }
 
+/// What a session does about TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Nothing: the connection stays plain.
+    Never,
+    /// STARTTLS where the peer offers it (RFC 3207).
+    IfOffered,
+    /// STARTTLS, or no session.
+    Required,
+    /// The connection is encrypted from its first octet (RFC 8314 section 3.3).
+    Implicit,
+}
+
 /// How long the peer is waited for (RFC 5321 section 4.5.3.2). Each counts from the last sign of progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
     pub greeting: Duration,
     pub hello: Duration,
+    /// From STARTTLS to its reply, and again for the handshake.
+    pub tls: Duration,
     pub mail: Duration,
     pub rcpt: Duration,
     /// From DATA to its 354.
@@ -28,12 +43,14 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// The minimums of RFC 5321; QUIT, where nothing is left to lose, has 5 seconds.
+    /// The minimums of RFC 5321; QUIT, where nothing is left to lose, has 5 seconds, and TLS, which computes and looks nothing up, a
+    /// minute.
     fn default() -> Self {
         let minutes = |count: u64| Duration::from_secs(60 * count);
         Self {
             greeting: minutes(5),
             hello: minutes(5),
+            tls: minutes(1),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -51,5 +68,6 @@ pub struct Options {
     /// The argument of EHLO: our name, or an address literal. ASCII, without blanks.
     pub hostname: String,
     pub protocol: Protocol,
+    pub tls: Tls,
     pub timeouts: Timeouts,
 }

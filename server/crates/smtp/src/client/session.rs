@@ -1,6 +1,7 @@
 //! The session's states, and what its driver may do in each.
 
 mod answers;
+mod opening;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use model::Reply;
 
 use super::commands;
 use super::extensions::Extensions;
-use super::options::{Options, Protocol};
+use super::options::{Options, Protocol, Tls};
 use super::reply::ReplyReader;
 use super::transaction::{Failure, Fate, Step, Transaction};
 use super::transparency::DotStuffing;
@@ -17,6 +18,9 @@ use super::transparency::DotStuffing;
 /// What the driver hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The peer is ready for a TLS handshake: make it, then call [`Session::secured`]. Octets that came before the handshake are
+    /// not to be handed over any more; if it fails, drop the session.
+    StartTls,
     /// Greeted; a transaction may start.
     Ready,
     /// At least one recipient was accepted: call [`Session::content`], then [`Session::end_content`].
@@ -34,6 +38,7 @@ enum Expect {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     Reset,
     Mail,
     Rcpt(usize),
@@ -52,6 +57,7 @@ impl Expect {
         match self {
             Self::Greeting => Step::Greeting,
             Self::Ehlo | Self::Helo => Step::Hello,
+            Self::StartTls => Step::StartTls,
             Self::Reset => Step::Reset,
             Self::Mail => Step::Mail,
             Self::Rcpt(_) => Step::Rcpt,
@@ -65,6 +71,8 @@ impl Expect {
 #[derive(Debug)]
 enum Phase {
     Opening,
+    /// The driver makes the TLS handshake.
+    Handshake,
     Ready,
     /// Between MAIL and the reply to DATA.
     Envelope,
@@ -97,6 +105,7 @@ pub struct Session {
     expected: VecDeque<Expect>,
     open: Option<Open>,
     offered: Extensions,
+    is_secured: bool,
     /// The peer may still think that a transaction is open.
     needs_reset: bool,
     output: Vec<u8>,
@@ -114,6 +123,7 @@ impl Session {
     /// A session on a connection that was just made.
     pub fn new(options: Options, now: Instant) -> Self {
         Self {
+            is_secured: options.tls == Tls::Implicit,
             options,
             phase: Phase::Opening,
             replies: ReplyReader::default(),
@@ -126,6 +136,11 @@ impl Session {
             events: VecDeque::new(),
             progress: now,
         }
+    }
+
+    /// Whether what is said is said over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.is_secured
     }
 
     /// What the peer offers; nothing before [`Event::Ready`].
@@ -166,6 +181,7 @@ impl Session {
         let wait = match self.current_step() {
             Step::Greeting => timeouts.greeting,
             Step::Hello => timeouts.hello,
+            Step::StartTls => timeouts.tls,
             Step::Mail => timeouts.mail,
             Step::Rcpt => timeouts.rcpt,
             Step::Data => timeouts.data,
@@ -189,7 +205,8 @@ impl Session {
     /// Octets from the peer.
     pub fn receive(&mut self, mut octets: &[u8], now: Instant) {
         self.progress = now;
-        while !matches!(self.phase, Phase::Ended) {
+        //= RFC 3207 section 4.2: what the peer said before the handshake is thrown away, whatever it was.
+        while !matches!(self.phase, Phase::Ended | Phase::Handshake) {
             match self.replies.read(&mut octets) {
                 Ok(Some(reply)) => self.take_reply(reply),
                 Ok(None) => return,
@@ -270,6 +287,7 @@ impl Session {
         match (self.expected.front(), &self.phase) {
             (Some(expect), _) => expect.step(),
             (None, Phase::Content(_)) => Step::Content,
+            (None, Phase::Handshake) => Step::StartTls,
             (None, _) => Step::Idle,
         }
     }

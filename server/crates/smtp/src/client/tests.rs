@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may start its own time anywhere")]
 
+mod tls;
+
 use std::time::{Duration, Instant};
 
 use model::{Domain, Mailbox, Param, Recipient, Reply, ReversePath};
@@ -14,7 +16,12 @@ const OFFERS_ALL: &str =
 const OFFERS_NOTHING: &str = "220 mx\r\n250 mx\r\n";
 
 fn options(protocol: Protocol) -> Options {
-    Options { hostname: "me.example".to_owned(), protocol, timeouts: Timeouts::default() }
+    Options {
+        hostname: "me.example".to_owned(),
+        protocol,
+        tls: Tls::IfOffered,
+        timeouts: Timeouts::default(),
+    }
 }
 
 /// A message for some recipients, with what a transaction borrows.

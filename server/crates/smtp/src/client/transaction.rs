@@ -25,6 +25,8 @@ pub struct Transaction<'a> {
 pub enum Step {
     Greeting,
     Hello,
+    /// STARTTLS, and the handshake behind it.
+    StartTls,
     Mail,
     Rcpt,
     Data,
@@ -43,6 +45,7 @@ impl Step {
         match self {
             Self::Greeting => "the greeting",
             Self::Hello => "the reply to EHLO",
+            Self::StartTls => "the reply to STARTTLS",
             Self::Mail => "the reply to MAIL",
             Self::Rcpt => "the reply to RCPT",
             Self::Data => "the reply to DATA",
@@ -58,9 +61,12 @@ impl Step {
 /// Why a session ended before its time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The peer refused to serve: a bad greeting, a bad answer to HELO, 421 at any time.
+    /// The peer refused to serve: a bad greeting, a bad answer to HELO or STARTTLS, 421 at any time.
     #[error("{reply}")]
     Refused { step: Step, reply: Reply },
+    /// The session had to be encrypted, and the peer does not offer it.
+    #[error("the next hop does not offer STARTTLS")]
+    NoTls,
     #[error("timed out while waiting for {}", .0.name())]
     Timeout(Step),
     #[error("the connection was lost while waiting for {}", .0.name())]

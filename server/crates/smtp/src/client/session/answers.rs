@@ -3,7 +3,6 @@
 use model::Reply;
 
 use super::{Event, Expect, Phase, Session};
-use crate::client::extensions::Extensions;
 use crate::client::options::Protocol;
 use crate::client::transaction::{Failure, Fate, Step};
 use crate::client::transparency::DotStuffing;
@@ -22,7 +21,9 @@ impl Session {
             return self.fail(Failure::Protocol(format!("{} was {reply}", expect.step().name())));
         }
         match expect {
-            Expect::Greeting | Expect::Ehlo | Expect::Helo => self.take_hello(expect, reply),
+            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls => {
+                self.take_opening(expect, reply)
+            }
             Expect::Reset => match reply.is_positive() {
                 true => self.send_next(),
                 // That says nothing of the message, which must not bounce for it.
@@ -45,30 +46,6 @@ impl Session {
             (Phase::Content(_), false) => self.fail(Failure::Refused { step, reply }),
             (_, false) if reply.code == 421 => self.fail(Failure::Refused { step, reply }),
             _ => self.fail(Failure::Protocol(format!("a reply that nothing had asked for: {reply}"))),
-        }
-    }
-
-    fn take_hello(&mut self, expect: Expect, reply: Reply) {
-        let is_smtp = self.options.protocol == Protocol::Smtp;
-        let hello = |verb: &str| format!("{verb} {}\r\n", self.options.hostname).into_bytes();
-        match expect {
-            Expect::Greeting if reply.is_positive() => {
-                let line = hello(if is_smtp { "EHLO" } else { "LHLO" });
-                self.command(Expect::Ehlo, &line);
-            }
-            Expect::Ehlo | Expect::Helo if reply.is_positive() => {
-                if expect == Expect::Ehlo {
-                    self.offered = Extensions::read(&reply);
-                }
-                self.phase = Phase::Ready;
-                self.events.push_back(Event::Ready);
-            }
-            //= RFC 5321 section 3.2: a server that does not know EHLO is greeted with HELO.
-            Expect::Ehlo if is_smtp && reply.is_permanent() => {
-                let line = hello("HELO");
-                self.command(Expect::Helo, &line);
-            }
-            _ => self.fail(Failure::Refused { step: expect.step(), reply }),
         }
     }
 
@@ -176,7 +153,8 @@ impl Session {
         self.output.clear();
         self.taken = 0;
         //= RFC 5321 section 3.1: a client that is refused at the greeting should still say QUIT.
-        if let Some(Failure::Refused { step: Step::Greeting | Step::Hello, reply }) = &failure
+        if let Some(Failure::Refused { step: Step::Greeting | Step::Hello | Step::StartTls, reply }) =
+            &failure
             && reply.code != 421
         {
             self.output.extend_from_slice(b"QUIT\r\n");
