@@ -14,7 +14,7 @@ help:
 	@echo 'make plugins   the bundled plugins, into $(TARGET)/plugins/NAME.wasm'
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
 	@echo 'make interop   the tests against other people's servers, clients and proxies'
-	@echo 'make bench     Waxwing and Postfix on the same work, as a table'
+	@echo 'make bench     Waxwing and Postfix on the same work, as tables'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make lint      formatting and clippy, of the server and of the plugins'
 
