@@ -3,8 +3,10 @@
 mod clients;
 mod exim;
 mod haproxy;
+mod opensmtpd;
 mod pebble;
 mod postfix;
+mod relays;
 mod senders;
 
 use std::process::Command;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::relays::Pair;
 use crate::harness::{Smtp, run, run_with_input, target_dir, wait_until};
 
 /// Its folder and configuration; it relays all mail to one next hop.
@@ -40,6 +41,26 @@ impl Exim {
         let own = run(Command::new("chown").arg("root:root").arg(folder.path().join("exim.conf")));
         assert_eq!(own.code, 0, "{}", own.err);
         Self { folder, address, daemon: None }
+    }
+
+    /// Offers TLS with this certificate.
+    pub(super) fn under_tls(self, pair: &Pair) -> Self {
+        // Exim reads them as its own user.
+        let (certificate, key) = (self.folder.path().join("tls.pem"), self.folder.path().join("tls.key"));
+        for (from, to) in [(&pair.certificate, &certificate), (&pair.key, &key)] {
+            fs::copy(from, to).expect("a copy");
+            let owned = run(Command::new("chown").arg("Debian-exim").arg(to));
+            assert_eq!(owned.code, 0, "{}", owned.err);
+        }
+        let file = self.folder.path().join("exim.conf");
+        let offered = format!(
+            "tls_advertise_hosts = *\ntls_certificate = {}\ntls_privatekey = {}\n",
+            certificate.display(),
+            key.display()
+        );
+        let config = fs::read_to_string(&file).expect("its configuration");
+        fs::write(&file, config.replace("tls_advertise_hosts =\n", &offered)).expect("its configuration");
+        self
     }
 
     fn command(&self) -> Command {
