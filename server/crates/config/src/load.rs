@@ -117,9 +117,8 @@ impl Config {
         inbound.limits.rates.exempt =
             network::rate_exempt(&limits).unwrap_or_else(|| inbound.relay_networks.clone());
         let queue = root.table("queue", "queue");
-        let mut outbound = delivery::outbound(&root, &hostname);
+        let mut outbound = delivery::outbound(&root, &hostname, domains.deliver);
         outbound.retry = limits::retry(&queue);
-        outbound.domains = domains.deliver;
         // A message that may come in may go out.
         outbound.limits.hops = inbound.limits.hops;
         let bound = inbound.listeners.iter().flat_map(|listener| &listener.bind).map(SocketAddr::ip);

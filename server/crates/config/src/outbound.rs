@@ -1,33 +1,28 @@
-//! `[outbound]`.
+//! `[outbound]`, beside the smarthost, which is a route.
 
 use std::time::Duration;
 
 use model::Domain;
-use outbound::{HostPort, Limits, Options, TlsLevel};
+use outbound::{Limits, LocalDomains, Options};
 use smtp::client::Timeouts;
 
 use crate::reader::Table;
+use crate::route::{TLS_LEVELS, routes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 const MILLION: u64 = 1_000_000;
 
 /// The options that `[outbound]` gives; the others are the caller's to fill in.
-pub(crate) fn outbound(root: &Table<'_>, hostname: &str) -> Options {
+pub(crate) fn outbound(root: &Table<'_>, hostname: &str, local: LocalDomains) -> Options {
     let table = root.table("outbound", "outbound");
     let mut options = Options::new(hostname);
-    options.smarthost = table.parse("smarthost", str::parse::<HostPort>);
+    options.routes = routes(root, &local);
+    options.domains = local;
     table.set_count("mx-port", &mut options.mx_port, 1..=65_535);
     let names = table.list("own-names", |text| Domain::parse(text).map(|name| name.to_ascii()));
     options.own_names = names.unwrap_or_default().into_iter().map(|(_, name)| name).collect();
-    let levels = [
-        ("off", TlsLevel::Off),
-        ("opportunistic", TlsLevel::Opportunistic),
-        ("required", TlsLevel::Required),
-        ("verified", TlsLevel::Verified),
-        ("implicit", TlsLevel::Implicit),
-    ];
-    table.set_choice("tls", &mut options.tls_level, &levels);
+    table.set_choice("tls", &mut options.tls_level, &TLS_LEVELS);
     options.authorities.ca_file = table.path("ca-file");
     options.timeouts = timeouts(&table.table("timeouts", "outbound.timeouts"));
     options.limits = limits(&table.table("limits", "outbound.limits"));

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use accounts::Lookup;
-use model::Mailbox;
-use outbound::{DeliverTo, LmtpAddress};
+use model::{Domain, Mailbox};
+use outbound::{DeliverTo, LmtpAddress, NextHop, TlsLevel};
 
 use crate::{Config, Faults};
 
@@ -29,6 +29,7 @@ fn named_file(path: &Path) -> Result<Vec<u8>, String> {
             "[[user]]\nname = 'carol@example.org'\nsender = []\n[[user]]\n[limits]\n"
         }
         Some("issuer.jwks") => include_str!("tests/issuer.jwks"),
+        Some("partner.password") => "open sesame\n",
         Some("issuer.secret") => "a secret of the issuer, 32 octets or more\n",
         _ => return Err("cannot be read: there is no such file".to_owned()),
     };
@@ -80,7 +81,9 @@ fn the_rest_of_an_example_is_read() {
     assert_eq!(mx.handshake_timeout, Duration::from_secs(10));
     assert_eq!(inbound.limits.sessions, 0x400);
     assert_eq!(inbound.relay_networks, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
-    assert_eq!(outbound.smarthost.as_ref().unwrap().to_string(), "smtp.provider.example:587");
+    let next_hop = |name: &str| outbound.routes.of(&Domain::parse(name).unwrap()).next_hop.clone();
+    assert_eq!(next_hop("elsewhere.example"), NextHop::Host("smtp.provider.example:587".parse().unwrap()));
+    assert_eq!(next_hop("slow.example"), NextHop::Mx);
     assert_eq!((outbound.mx_port, outbound.limits.deliveries), (2526, 20));
     assert_eq!(outbound.timeouts.quit, Duration::from_secs(1));
     assert_eq!(outbound.own_names, ["mail.example.org"]);
@@ -122,6 +125,59 @@ fn the_certificates_of_an_example_are_read() {
     assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/waxwing/tls/clients.pem")));
     assert_eq!(tls.min_version, tls::MinVersion::Tls13);
     assert_eq!(parse(LEAST).unwrap().tls, tls::Options::default());
+}
+
+#[test]
+fn the_routes_of_an_example_are_read() {
+    let routes = parse(include_str!("tests/example.toml")).unwrap().outbound.routes;
+    let route = routes.of(&Domain::parse("mx.partner.example").unwrap());
+    assert_eq!((route.name.as_str(), route.tls), ("partner", Some(TlsLevel::Required)));
+    let auth = route.auth.as_ref().unwrap();
+    assert_eq!((auth.username.as_str(), auth.password.0.as_str()), ("wax", "open sesame"));
+    assert_eq!(
+        route.source,
+        ["192.0.2.1".parse::<std::net::IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
+    );
+    assert_eq!(
+        (route.connections, route.messages_per_minute, route.connections_per_minute),
+        (Some(4), Some(600), Some(30))
+    );
+    let slow = routes.of(&Domain::parse("slow.example").unwrap());
+    assert_eq!((slow.name.as_str(), slow.tls, slow.messages_per_minute), ("slow.example", None, Some(10)));
+}
+
+#[test]
+fn a_password_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (file, password) = (dir.path().join("waxwing.toml"), dir.path().join("hop.password"));
+    let route = "[[route]]\ndomains = '*'\nnext-hop = 'mail.example.org:587'\nusername = 'wax'\npassword-file = 'hop.password'\n";
+    std::fs::write(&file, format!("{LEAST}{route}")).unwrap();
+    for (text, mode, fault) in [
+        ("open sesame\n", 0o600, None),
+        ("open sesame", 0o400, None),
+        ("open sesame\n", 0o640, Some("(mode 0640); chmod 600")),
+        ("", 0o600, Some("does not hold a password in one line")),
+        ("open\nsesame\n", 0o600, Some("does not hold a password in one line")),
+    ] {
+        let _ = std::fs::remove_file(&password);
+        std::fs::write(&password, text).unwrap();
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(mode)).unwrap();
+        match (Config::load(Some(&file)), fault) {
+            (Ok(config), None) => {
+                let route = config.outbound.routes.of(&Domain::parse("x.example").unwrap()).clone();
+                // A password is not for everybody's eyes on the way.
+                assert_eq!(route.tls, Some(TlsLevel::Verified));
+                assert_eq!(route.auth.as_ref().unwrap().password.0, "open sesame");
+            }
+            (Err(faults), Some(fault)) => {
+                let said = faults.to_string();
+                assert!(said.contains("waxwing.toml:10: route.password-file: "), "{said}");
+                assert!(said.contains(fault) && !said.contains("sesame"), "{said}");
+            }
+            (other, _) => panic!("{text:?} {mode:o}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod options;
 mod outcome;
 mod preparation;
 mod report;
+mod route;
 mod scheduler;
 mod site;
 mod stats;
@@ -46,4 +47,7 @@ pub use demand::TlsLevel;
 pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
 pub use options::{DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, Options};
+pub use route::{
+    Credentials, DomainPattern, DomainPatternError, NextHop, Password, Route, RouteError, Routes,
+};
 pub use stats::{DestinationStats, Stats};

@@ -3,13 +3,14 @@
 //! Standards: RFC 5321 section 5.1 (preference, equals at random, own host, implicit MX), RFC 7505 (null MX), RFC 5321 section
 //! 4.1.3 (address literals), RFC 3463 (statuses).
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use dns::{DnsError, Mx, Resolver};
 use futures_util::future::join_all;
 use model::{Domain, Reply};
-use rand::seq::SliceRandom;
+use rand::seq::{IteratorRandom, SliceRandom};
 
 use crate::options::{HostPort, LmtpAddress, Options};
 use crate::site::Site;
@@ -20,6 +21,28 @@ pub(crate) struct Endpoint {
     /// The host as diagnostics name it.
     pub(crate) host: String,
     pub(crate) address: Address,
+}
+
+impl Endpoint {
+    /// One of the addresses of this host that a connection may come from, at random; nothing when it may come from any.
+    ///
+    /// # Errors
+    /// None of them is of the endpoint's family.
+    pub(crate) fn source(&self, sources: &[IpAddr]) -> io::Result<Option<IpAddr>> {
+        let Address::Tcp(address) = &self.address else { return Ok(None) };
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        let alike = |source: &&IpAddr| source.is_ipv6() == address.is_ipv6();
+        match sources.iter().filter(alike).choose(&mut rand::rng()) {
+            Some(source) => Ok(Some(*source)),
+            None => {
+                let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+                let error = format!("the route has no source address for {family}");
+                Err(io::Error::new(io::ErrorKind::AddrNotAvailable, error))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +58,11 @@ pub(crate) async fn endpoints(
     resolver: &dyn Resolver,
 ) -> Result<Vec<Endpoint>, Reply> {
     let mut found = match site {
-        Site::Mx(domain) => match domain.literal() {
+        Site::Mx(domain, _) => match domain.literal() {
             Some(address) => literal(domain, address, options)?,
             None => mail_hosts(domain, options, resolver).await?,
         },
-        Site::Relay(host) | Site::Lmtp(LmtpAddress::Tcp(host)) => one_host(host, resolver).await?,
+        Site::Host(host, _) | Site::Lmtp(LmtpAddress::Tcp(host)) => one_host(host, resolver).await?,
         Site::Lmtp(LmtpAddress::Unix(path)) => {
             vec![Endpoint { host: path.display().to_string(), address: Address::Unix(path.clone()) }]
         }

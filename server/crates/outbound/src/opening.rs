@@ -81,18 +81,19 @@ pub(crate) fn failure_reply(failure: &Failure) -> Reply {
     Reply::new(451, status, failure.to_string())
 }
 
-/// Connects, is greeted, makes TLS of it as demanded, and says EHLO or LHLO. Where TLS fails that is not demanded, a second connection
+/// Connects from one of the sources, is greeted, makes TLS of it as demanded, and says EHLO or LHLO. Where TLS fails that is not demanded, a second connection
 /// goes without it.
 pub(crate) async fn open(
     endpoint: &Endpoint,
     protocol: Protocol,
     demand: &Demand,
+    sources: &[IpAddr],
     options: &Options,
 ) -> Result<Connection, OpenError> {
-    match attempt(endpoint, protocol, demand, options).await {
+    match attempt(endpoint, protocol, demand, sources, options).await {
         Err(error) if demand.may_be_plain() && error.is_about_tls() => {
             tracing::info!(host = %endpoint.host, %error, "TLS failed: mail goes to this host in plain text");
-            attempt(endpoint, protocol, &Demand::of(TlsLevel::Off), options).await
+            attempt(endpoint, protocol, &Demand::of(TlsLevel::Off), sources, options).await
         }
         outcome => outcome,
     }
@@ -102,9 +103,11 @@ async fn attempt(
     endpoint: &Endpoint,
     protocol: Protocol,
     demand: &Demand,
+    sources: &[IpAddr],
     options: &Options,
 ) -> Result<Connection, OpenError> {
-    let link = link::connect(&endpoint.address, options.limits.connect_timeout).await;
+    let source = endpoint.source(sources).map_err(OpenError::Connect)?;
+    let link = link::connect(&endpoint.address, source, options.limits.connect_timeout).await;
     let link = link.map_err(OpenError::Connect)?;
     let mut connection = match demand.encryption {
         Encryption::Implicit => {

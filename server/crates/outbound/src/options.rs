@@ -14,6 +14,7 @@ use tls::client::Connector;
 
 use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
+use crate::route::Routes;
 
 /// A host by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -162,8 +163,8 @@ pub struct Options {
     pub hostname: String,
     pub retry: RetrySchedule,
     pub domains: LocalDomains,
-    /// Where everything goes that is not local; MX records when there is none.
-    pub smarthost: Option<HostPort>,
+    /// By which way mail leaves that is not local.
+    pub routes: Routes,
     /// Names of this host beside `hostname`, in lower case: an MX of this name is ourselves.
     pub own_names: Vec<String>,
     /// Addresses on which we take mail: an MX with one of them is ourselves.
@@ -187,7 +188,7 @@ impl Options {
             hostname: hostname.into(),
             retry: RetrySchedule::default(),
             domains: LocalDomains::default(),
-            smarthost: None,
+            routes: Routes::default(),
             own_names: Vec::new(),
             own_addresses: Vec::new(),
             mx_port: 25,

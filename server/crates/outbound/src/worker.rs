@@ -14,7 +14,7 @@ use crate::demand::{Demand, TlsLevel};
 use crate::destination::{Destination, Next};
 use crate::engine::Inner;
 use crate::maildir_worker;
-use crate::mx;
+use crate::mx::{self, Endpoint};
 use crate::opening::{self, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
@@ -225,14 +225,17 @@ impl Worker {
     /// Connects to the first address that has a session for us.
     async fn connect(&mut self, options: &Options) -> Result<(), Reply> {
         let endpoints = mx::endpoints(&self.destination.site, options, self.inner.resolver.as_ref()).await?;
-        let (protocol, level) = match self.destination.site {
+        let destination = Arc::clone(&self.destination);
+        let route = destination.site.route();
+        let (protocol, level) = match destination.site {
             Site::Lmtp(_) => (Protocol::Lmtp, TlsLevel::Off),
-            _ => (Protocol::Smtp, options.tls_level),
+            _ => (Protocol::Smtp, route.and_then(|route| route.tls).unwrap_or(options.tls_level)),
         };
         let demand = Demand::of(level);
+        let sources = route.map_or(&[][..], |route| &route.source);
         let mut refusal: Option<Reply> = None;
         for endpoint in endpoints {
-            match opening::open(&endpoint, protocol, &demand, options).await {
+            match opening::open(&endpoint, protocol, &demand, sources, options).await {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     self.place.is_connected = true;
@@ -243,7 +246,7 @@ impl Worker {
                 }
                 Err(error) => {
                     let reply = match &self.destination.site {
-                        Site::Mx(_) => refusal_of(&endpoint, &demand, &error),
+                        Site::Mx(..) => refusal_of(&endpoint, &demand, &error),
                         // A host that the configuration names is wrong about "for good" until somebody has looked.
                         _ => deferring(&refusal_of(&endpoint, &demand, &error)),
                     };
@@ -272,7 +275,7 @@ impl Worker {
     }
 }
 
-fn refusal_of(endpoint: &mx::Endpoint, demand: &Demand, error: &OpenError) -> Reply {
+fn refusal_of(endpoint: &Endpoint, demand: &Demand, error: &OpenError) -> Reply {
     let address = match &endpoint.address {
         mx::Address::Tcp(address) => format!("{} [{}]:{}", endpoint.host, address.ip(), address.port()),
         mx::Address::Unix(path) => path.display().to_string(),

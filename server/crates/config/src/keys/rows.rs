@@ -2,12 +2,14 @@
 
 mod limits;
 mod plugins;
+mod route;
 mod users;
 
 use super::acme::ACME;
 use super::{Default, Key, Section};
 use limits::LIMITS;
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
+use route::ROUTE;
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 
 pub(super) const fn key(
@@ -63,6 +65,7 @@ pub const SECTIONS: &[Section] = &[
     OUTBOUND,
     OUTBOUND_LIMITS,
     OUTBOUND_TIMEOUTS,
+    ROUTE,
     DNS,
     LIMITS,
     QUEUE,
@@ -110,6 +113,7 @@ const ROOT: Section = Section {
             "Who may send to domains that are not ours; see `[relay]`.",
         ),
         optional("outbound", TABLE, "defaults", "Delivery to other hosts; see `[outbound]`."),
+        optional("route", "tables", "all mail by MX", "By which way mail leaves; see `[[route]]`."),
         optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
         optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
@@ -308,7 +312,7 @@ const OUTBOUND: Section = Section {
             "smarthost",
             "`host:port`",
             "the domain's MX hosts",
-            "Where all mail for other domains goes.",
+            "Where mail for other domains goes that has no route of its own: short for a `[[route]]` for `\"*\"`.",
         ),
         key("mx-port", "port", "25", "The port of MX hosts."),
         key(

@@ -139,6 +139,41 @@ servers = ["dns.example.org", "127.0.0.1"]
 [outbound]
 smarthost = "smtp.example.org"
 "#;
+    routes: r#"
+[[domain]]
+name = "example.org"
+deliver = { maildir = "/x" }
+[[domain]]
+name = "inner.example"
+deliver = { relay = "192.0.2.7:25" }
+[[route]]
+domains = ["example.org", "*.example.org", "inner.example"]
+[[route]]
+domains = ["*", "*.EXAMPLE.org", "**", "-x-"]
+next-hop = "nohost"
+tls = "requird"
+source = ["0.0.0.0", "eth0", "192.0.2.1"]
+connections = 0
+messages-per-minute = "1"
+[[route]]
+domains = []
+username = "wax"
+[[route]]
+next-hop = "192.0.2.1:25"
+[[route]]
+name = "a"
+domains = "a.example"
+next-hop = "192.0.2.1:25"
+tls = "opportunistic"
+username = "wax"
+password-file = "absent.password"
+[[route]]
+name = "a"
+domains = "b.example"
+password-file = "partner.password"
+[outbound]
+smarthost = "smtp.example.org:25"
+"#;
     what_this_version_cannot_do_is_refused: r#"
 [metrics]
 bind = "127.0.0.1:9025"

@@ -53,8 +53,17 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             }
         }
         // Those of a list, and those that have to have something when they are there.
-        let apart =
-            ["", "listener", "tls.certificates", "acme", "domain", "domain.deliver", "user", "users-file"];
+        let apart = [
+            "",
+            "listener",
+            "tls.certificates",
+            "acme",
+            "domain",
+            "domain.deliver",
+            "user",
+            "users-file",
+            "route",
+        ];
         if !apart.contains(&section.name) && !section.name.starts_with("auth.oauth") {
             written.push_str(&format!("[{name}]\n"));
             for (name, default) in defaults(section.name) {

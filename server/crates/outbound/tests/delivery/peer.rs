@@ -1,6 +1,6 @@
 //! A next hop on loopback that says what a test wants it to say.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Log {
     pub(crate) taken: Mutex<Vec<Taken>>,
     /// Steps in their order, over all connections.
     pub(crate) steps: Mutex<Vec<String>>,
+    /// Where connections came from, in their order.
+    pub(crate) clients: Mutex<Vec<IpAddr>>,
     pub(crate) connections: AtomicUsize,
     pub(crate) open: AtomicUsize,
     pub(crate) most_open: AtomicUsize,
@@ -113,7 +115,8 @@ impl Peer {
         let (manners, kept): (Arc<Manners>, _) = (Arc::new(manners), Arc::clone(&log));
         let task = tokio::spawn(async move {
             let mut sessions = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, client)) = listener.accept().await {
+                kept.clients.lock().push(client.ip());
                 let (manners, log) = (Arc::clone(&manners), Arc::clone(&kept));
                 sessions.spawn(serve(stream, manners, log, false, tls.clone()));
             }
@@ -145,6 +148,10 @@ impl Peer {
 
     pub(crate) fn connections(&self) -> usize {
         self.log.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clients(&self) -> Vec<IpAddr> {
+        self.log.clients.lock().clone()
     }
 
     pub(crate) fn steps(&self) -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use dns::{DnsError, Fake};
+use outbound::{DomainPattern, NextHop, Route, TlsLevel};
 
 use crate::peer::{Act, Peer, say};
 use crate::{HostPort, Post, letter, local, options, relay};
@@ -138,11 +139,17 @@ async fn this_host_and_all_behind_it_are_no_mail_hosts_for_us() {
     post.closes().await;
 }
 
+/// Sends `*` to a peer.
+fn smarthost(peer: &Peer) -> Route {
+    let host = HostPort { host: peer.address.ip().to_string(), port: peer.address.port() };
+    Route { domains: vec![DomainPattern::Any], ..Route::new("smart", NextHop::Host(host)) }
+}
+
 #[tokio::test]
 async fn a_smarthost_has_everything_that_is_not_local() {
     let (smart, near) = (Peer::friendly().await, Peer::friendly().await);
     let mut options = local(options(), "near.example", relay(&near));
-    options.smarthost = Some(HostPort { host: "127.0.0.1".to_owned(), port: smart.address.port() });
+    options.routes.insert(smarthost(&smart)).unwrap();
     let post = Post::office(options);
     let id = post.takes(letter(&["a@near.example", "b@far.example", "c@farther.example"]));
     post.until_states(id, &["delivered"; 3]).await;
@@ -162,4 +169,70 @@ async fn a_reload_changes_the_way_for_what_comes_after() {
     post.until_states(second, &["delivered"]).await;
     assert_eq!((old.taken().len(), new.taken().len()), (1, 1));
     post.closes().await;
+}
+
+#[tokio::test]
+async fn a_domain_goes_by_the_route_that_names_it_best() {
+    let (smart, near, far) = (Peer::friendly().await, Peer::friendly().await, Peer::friendly().await);
+    let mut options = options();
+    options.routes.insert(smarthost(&smart)).unwrap();
+    for (peer, pattern) in [(&near, "*.near.example"), (&far, "far.near.example")] {
+        let domains = vec![pattern.parse().unwrap()];
+        options.routes.insert(Route { domains, ..smarthost(peer) }).unwrap();
+    }
+    let post = Post::office(options);
+    let id = post.takes(letter(&["a@near.example", "a@x.near.example", "a@far.near.example"]));
+    post.until_states(id, &["delivered"; 3]).await;
+    assert_eq!(smart.taken()[0].rcpts, ["RCPT TO:<a@near.example>"]);
+    assert_eq!(near.taken()[0].rcpts, ["RCPT TO:<a@x.near.example>"]);
+    assert_eq!(far.taken()[0].rcpts, ["RCPT TO:<a@far.near.example>"]);
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn connections_come_from_the_source_of_the_route() {
+    let peer = Peer::friendly().await;
+    let mut options = options();
+    let source = vec![loopback(9), "2001:db8::1".parse().unwrap()];
+    options.routes.insert(Route { source, ..smarthost(&peer) }).unwrap();
+    let post = Post::office(options);
+    let id = post.takes(letter(&["a@to.example"]));
+    post.until_states(id, &["delivered"]).await;
+    assert_eq!(peer.clients(), [loopback(9)]);
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn a_source_that_this_host_does_not_have_defers_and_says_so() {
+    let cases = [
+        ("192.0.2.77", "192.0.2.77 is no address of this host"),
+        ("2001:db8::1", "the route has no source address for IPv4"),
+    ];
+    for (source, says) in cases {
+        let peer = Peer::friendly().await;
+        let mut options = options();
+        let source = vec![source.parse().unwrap()];
+        options.routes.insert(Route { source, ..smarthost(&peer) }).unwrap();
+        let post = Post::office(options);
+        let id = post.takes(letter(&["a@to.example"]));
+        post.until_tried(id).await;
+        assert_eq!(post.states(id), ["waiting"]);
+        assert!(post.reply(id).contains(says), "{}", post.reply(id));
+        assert_eq!(peer.connections(), 0);
+        post.closes().await;
+    }
+}
+
+#[tokio::test]
+async fn a_route_has_its_own_level_of_tls() {
+    let peer = Peer::friendly().await;
+    for (level, state) in [(None, "delivered"), (Some(TlsLevel::Required), "waiting")] {
+        let mut options = options();
+        options.routes.insert(Route { tls: level, ..smarthost(&peer) }).unwrap();
+        let post = Post::office(options);
+        let id = post.takes(letter(&["a@to.example"]));
+        post.until_tried(id).await;
+        assert_eq!(post.states(id), [state], "{level:?}: {}", post.reply(id));
+        post.closes().await;
+    }
 }
