@@ -35,6 +35,7 @@ fn timeouts(table: &Table<'_>) -> Timeouts {
         ("greeting", &mut timeouts.greeting),
         ("hello", &mut timeouts.hello),
         ("tls", &mut timeouts.tls),
+        ("auth", &mut timeouts.auth),
         ("mail", &mut timeouts.mail),
         ("rcpt", &mut timeouts.rcpt),
         ("data", &mut timeouts.data),

@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use model::Content;
-use smtp::client::{self, Event, Failure, Fate, Protocol, Session, Transaction};
+use smtp::client::{Binding, Event, Failure, Fate, Session, Transaction};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::demand::Demand;
 use crate::link::Link;
-use crate::mx::Endpoint;
 use crate::octets;
-use crate::options::Options;
+use crate::opening::Hop;
 
 /// Octets of content between two looks at what the peer has to say; a message up to this size leaves in one piece.
 const BLOCK_OCTETS: usize = 64 * 1024;
@@ -46,27 +44,15 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Waits for the greeting over a link that was just made.
-    pub(crate) fn begin(
-        link: Box<dyn Link>,
-        endpoint: &Endpoint,
-        protocol: Protocol,
-        demand: &Demand,
-        options: &Options,
-    ) -> Self {
-        let now = clock::now();
-        let told = client::Options {
-            hostname: options.hostname.clone(),
-            protocol,
-            tls: demand.tls(),
-            timeouts: options.timeouts.clone(),
-        };
+    pub(crate) fn begin(link: Box<dyn Link>, hop: Hop<'_>, binding: Option<Binding>) -> Self {
+        let (now, told) = (clock::now(), hop.session_options(binding));
         Self {
             link,
             session: Session::new(told, now),
             input: vec![0; READ_OCTETS].into(),
             is_flushed: true,
-            timer: Box::pin(sleep_until((now + options.timeouts.greeting).into())),
-            host: endpoint.host.clone(),
+            timer: Box::pin(sleep_until((now + hop.options.timeouts.greeting).into())),
+            host: hop.endpoint.host.clone(),
             tls: None,
             transactions: 0,
         }
@@ -85,9 +71,9 @@ impl Connection {
     }
 
     /// The handshake is done.
-    pub(crate) fn secured(mut self, link: Box<dyn Link>) -> Self {
+    pub(crate) fn secured(mut self, link: Box<dyn Link>, binding: Option<Binding>) -> Self {
         self.link = link;
-        self.session.secured(clock::now());
+        self.session.secured(binding, clock::now());
         self
     }
 

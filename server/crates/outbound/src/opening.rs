@@ -4,7 +4,8 @@ use std::io;
 use std::net::IpAddr;
 
 use model::Reply;
-use smtp::client::{Event, Failure, Protocol, Step};
+use rand::RngExt;
+use smtp::client::{self, Binding, Event, Failure, Protocol, Step};
 use tls::client::{ConnectError, TlsStream};
 
 use crate::connection::Connection;
@@ -12,6 +13,7 @@ use crate::demand::{Demand, Encryption, TlsLevel};
 use crate::link::{self, Link};
 use crate::mx::{Address, Endpoint};
 use crate::options::Options;
+use crate::route::Credentials;
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,11 @@ impl OpenError {
                 };
                 Reply::new(451, (4, 7, 10), format!("{address}: {said}; TLS is asked for by {reason}"))
             }
+            //= RFC 4954 section 6: 5.7.8 says that the credentials are wrong. They are ours, not the sender's: the mail waits until somebody
+            // has looked.
+            Self::Session(Failure::Refused { step: Step::Auth, reply }) => {
+                Reply::new(451, (4, 7, 8), format!("{address} refused our credentials: {reply}"))
+            }
             Self::Secured(failure) | Self::Session(failure) => {
                 let mut reply = failure_reply(failure);
                 reply.text = format!("{address} said: {}", reply.text);
@@ -76,61 +83,91 @@ pub(crate) fn failure_reply(failure: &Failure) -> Reply {
         Failure::Refused { reply, .. } => return reply.clone(),
         Failure::Timeout(_) | Failure::ConnectionLost(_) => (4, 4, 2),
         Failure::NoTls => (4, 7, 10),
+        //= RFC 3463 section 3.8: 4.7.4, security features are not supported.
+        Failure::NoMechanism | Failure::Sasl(_) => (4, 7, 4),
         Failure::Protocol(_) => (4, 5, 0),
     };
     Reply::new(451, status, failure.to_string())
 }
 
-/// Connects from one of the sources, is greeted, makes TLS of it as demanded, and says EHLO or LHLO. Where TLS fails that is not demanded, a second connection
-/// goes without it.
-pub(crate) async fn open(
-    endpoint: &Endpoint,
-    protocol: Protocol,
-    demand: &Demand,
-    sources: &[IpAddr],
-    options: &Options,
-) -> Result<Connection, OpenError> {
-    match attempt(endpoint, protocol, demand, sources, options).await {
-        Err(error) if demand.may_be_plain() && error.is_about_tls() => {
-            tracing::info!(host = %endpoint.host, %error, "TLS failed: mail goes to this host in plain text");
-            attempt(endpoint, protocol, &Demand::of(TlsLevel::Off), sources, options).await
+/// A host that is to have a session, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hop<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) protocol: Protocol,
+    pub(crate) demand: &'a Demand,
+    /// Where connections come from.
+    pub(crate) sources: &'a [IpAddr],
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) options: &'a Options,
+}
+
+impl Hop<'_> {
+    /// What the session is told. `binding` is that of a handshake that was made already.
+    pub(crate) fn session_options(&self, binding: Option<Binding>) -> client::Options {
+        let credentials = self.credentials.map(|credentials| client::Credentials {
+            username: credentials.username.clone(),
+            password: credentials.password.0.clone(),
+            nonce: nonce(),
+        });
+        client::Options {
+            hostname: self.options.hostname.clone(),
+            protocol: self.protocol,
+            tls: self.demand.tls(),
+            binding,
+            credentials,
+            timeouts: self.options.timeouts.clone(),
+        }
+    }
+}
+
+/// For SCRAM: 142 random bits.
+fn nonce() -> String {
+    let mut rng = rand::rng();
+    (0..24).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
+}
+
+/// Connects from one of the sources, is greeted, makes TLS of it as demanded, says EHLO or LHLO, and authenticates. Where TLS fails that
+/// is not demanded, a second connection goes without it.
+pub(crate) async fn open(hop: Hop<'_>) -> Result<Connection, OpenError> {
+    match attempt(hop).await {
+        Err(error) if hop.demand.may_be_plain() && error.is_about_tls() => {
+            let host = &hop.endpoint.host;
+            tracing::info!(%host, %error, "TLS failed: mail goes to this host in plain text");
+            attempt(Hop { demand: &Demand::of(TlsLevel::Off), ..hop }).await
         }
         outcome => outcome,
     }
 }
 
-async fn attempt(
-    endpoint: &Endpoint,
-    protocol: Protocol,
-    demand: &Demand,
-    sources: &[IpAddr],
-    options: &Options,
-) -> Result<Connection, OpenError> {
-    let source = endpoint.source(sources).map_err(OpenError::Connect)?;
-    let link = link::connect(&endpoint.address, source, options.limits.connect_timeout).await;
+async fn attempt(hop: Hop<'_>) -> Result<Connection, OpenError> {
+    let source = hop.endpoint.source(hop.sources).map_err(OpenError::Connect)?;
+    let link = link::connect(&hop.endpoint.address, source, hop.options.limits.connect_timeout).await;
     let link = link.map_err(OpenError::Connect)?;
-    let mut connection = match demand.encryption {
+    let mut connection = match hop.demand.encryption {
         Encryption::Implicit => {
-            let stream = handshake(link, endpoint, demand, options).await?;
-            let agreed = stream.agreed().to_string();
-            Connection::begin(Box::new(stream), endpoint, protocol, demand, options).over(agreed)
+            let stream = handshake(link, hop).await?;
+            let (agreed, binding) = (stream.agreed().to_string(), binding(&stream));
+            Connection::begin(Box::new(stream), hop, binding).over(agreed)
         }
-        Encryption::Never | Encryption::StartTls => {
-            Connection::begin(link, endpoint, protocol, demand, options)
-        }
+        Encryption::Never | Encryption::StartTls => Connection::begin(link, hop, None),
     };
     loop {
         match connection.next_event().await {
             Event::Ready => return Ok(connection),
-            Event::StartTls => connection = secure(connection, endpoint, demand, options).await?,
+            Event::StartTls => connection = secure(connection, hop).await?,
             Event::Ended(Some(failure)) => {
-                let is_secured = connection.is_secured() && demand.encryption == Encryption::StartTls;
+                let is_secured = connection.is_secured() && hop.demand.encryption == Encryption::StartTls;
                 connection.close().await;
-                return Err(match (is_secured, failure) {
-                    (false, failure) | (true, failure @ Failure::Refused { .. }) => {
-                        OpenError::Session(failure)
+                return Err(match failure {
+                    Failure::ConnectionLost(Step::Hello)
+                    | Failure::Timeout(Step::Hello)
+                    | Failure::Protocol(_)
+                        if is_secured =>
+                    {
+                        OpenError::Secured(failure)
                     }
-                    (true, failure) => OpenError::Secured(failure),
+                    failure => OpenError::Session(failure),
                 });
             }
             other => {
@@ -141,31 +178,25 @@ async fn attempt(
 }
 
 /// STARTTLS was agreed to.
-async fn secure(
-    connection: Connection,
-    endpoint: &Endpoint,
-    demand: &Demand,
-    options: &Options,
-) -> Result<Connection, OpenError> {
+async fn secure(connection: Connection, hop: Hop<'_>) -> Result<Connection, OpenError> {
     let (link, rest) = connection.into_parts();
-    let stream = handshake(link, endpoint, demand, options).await?;
-    let agreed = stream.agreed().to_string();
-    Ok(rest.secured(Box::new(stream)).over(agreed))
+    let stream = handshake(link, hop).await?;
+    let (agreed, binding) = (stream.agreed().to_string(), binding(&stream));
+    Ok(rest.secured(Box::new(stream), binding).over(agreed))
 }
 
-async fn handshake(
-    link: Box<dyn Link>,
-    endpoint: &Endpoint,
-    demand: &Demand,
-    options: &Options,
-) -> Result<TlsStream<Box<dyn Link>>, OpenError> {
-    let name = match &endpoint.address {
+fn binding(stream: &TlsStream<Box<dyn Link>>) -> Option<Binding> {
+    stream.channel_binding().map(|(kind, data)| Binding { kind, data })
+}
+
+async fn handshake(link: Box<dyn Link>, hop: Hop<'_>) -> Result<TlsStream<Box<dyn Link>>, OpenError> {
+    let name = match &hop.endpoint.address {
         // A host without a name is one by its address.
-        Address::Tcp(address) if is_literal(&endpoint.host) => address.ip().to_string(),
-        _ => endpoint.host.clone(),
+        Address::Tcp(address) if is_literal(&hop.endpoint.host) => address.ip().to_string(),
+        _ => hop.endpoint.host.clone(),
     };
-    let attempt = options.tls.connect(link, &name, &demand.trust);
-    match tokio::time::timeout(options.timeouts.tls, attempt).await {
+    let attempt = hop.options.tls.connect(link, &name, &hop.demand.trust);
+    match tokio::time::timeout(hop.options.timeouts.tls, attempt).await {
         Ok(made) => made.map_err(OpenError::Tls),
         Err(_) => Err(OpenError::TlsTimeout),
     }

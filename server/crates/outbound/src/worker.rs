@@ -15,7 +15,7 @@ use crate::destination::{Destination, Next};
 use crate::engine::Inner;
 use crate::maildir_worker;
 use crate::mx::{self, Endpoint};
-use crate::opening::{self, OpenError, failure_reply};
+use crate::opening::{self, Hop, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
@@ -235,7 +235,15 @@ impl Worker {
         let sources = route.map_or(&[][..], |route| &route.source);
         let mut refusal: Option<Reply> = None;
         for endpoint in endpoints {
-            match opening::open(&endpoint, protocol, &demand, sources, options).await {
+            let hop = Hop {
+                endpoint: &endpoint,
+                protocol,
+                demand: &demand,
+                sources,
+                credentials: route.and_then(|route| route.auth.as_ref()),
+                options,
+            };
+            match opening::open(hop).await {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     self.place.is_connected = true;

@@ -47,6 +47,8 @@ impl<'a> Wire<'a> {
             hostname: "client.example".to_owned(),
             protocol,
             tls: client::Tls::Never,
+            binding: None,
+            credentials: None,
             timeouts: client::Timeouts::default(),
         };
         Self {

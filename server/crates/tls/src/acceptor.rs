@@ -47,7 +47,7 @@ impl Generation {
             cipher: facts::cipher(connection),
             server_name: server_name.map(str::to_owned),
             client_identities: self.client_ca.as_ref().map(|ca| ca.identities(chain)).unwrap_or_default(),
-            exporter: facts::exporter(connection),
+            exporter: facts::exporter(&**connection),
             server_end_point: self.end_point(server_name),
         }
     }

@@ -1,6 +1,6 @@
 //! What a finished handshake says of a session.
 
-use rustls::{CommonState, ProtocolVersion, ServerConnection};
+use rustls::{CommonState, ConnectionCommon, ProtocolVersion};
 
 /// The facts of a session over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) fn cipher(connection: &CommonState) -> String {
     name.strip_prefix("TLS13_").map(|rest| format!("TLS_{rest}")).unwrap_or(name)
 }
 
-pub(crate) fn exporter(connection: &ServerConnection) -> Option<Vec<u8>> {
+pub(crate) fn exporter<Data>(connection: &ConnectionCommon<Data>) -> Option<Vec<u8>> {
     //= RFC 9266 section 4.2: TLS 1.2 would need the extended master secret, of which rustls does not tell.
     if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         return None;

@@ -396,6 +396,7 @@ const OUTBOUND_TIMEOUTS: Section = Section {
         key("greeting", SPAN, "\"5m\"", "For its greeting."),
         key("hello", SPAN, "\"5m\"", "For the reply to EHLO."),
         key("tls", SPAN, "\"1m\"", "For the reply to STARTTLS, and again for the handshake."),
+        key("auth", SPAN, "\"2m\"", "For the reply to each line of AUTH."),
         key("mail", SPAN, "\"5m\"", "For the reply to MAIL."),
         key("rcpt", SPAN, "\"5m\"", "For the reply to RCPT."),
         key("data", SPAN, "\"2m\"", "For the reply to DATA."),

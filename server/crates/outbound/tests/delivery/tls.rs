@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use dns::Fake;
-use outbound::{Options, TlsLevel};
+use outbound::{Credentials, DomainPattern, HostPort, NextHop, Options, Password, Route, TlsLevel};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::authority::Authority;
@@ -195,4 +195,67 @@ async fn a_peer_that_takes_the_connection_and_makes_no_handshake_is_not_waited_f
     assert_eq!(post.states(id), ["waiting"]);
     assert!(post.reply(id).contains("the TLS handshake timed out"), "{}", post.reply(id));
     post.closes().await;
+}
+
+/// A smarthost that offers AUTH, and what it said to it and to mail.
+async fn submits(tls: Tls, level: TlsLevel, auth: Act) -> (Vec<&'static str>, String, Peer) {
+    let authority = Authority::new();
+    let manners = move |step: &str, _: &str, _: usize| match step {
+        "EHLO" => say("250-smart.example\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"),
+        "AUTH" => auth.clone(),
+        _ => Act::Usual,
+    };
+    let tls = match tls {
+        Tls::No => Tls::No,
+        _ => Tls::Offered(authority.server("127.0.0.1", false)),
+    };
+    let peer = peer(tls, manners).await;
+    let host = HostPort { host: "127.0.0.1".to_owned(), port: peer.address.port() };
+    let password = Password("correct horse".to_owned());
+    let auth = Some(Credentials { username: "alice".to_owned(), password });
+    let domains = vec![DomainPattern::Any];
+    let route = Route { domains, auth, tls: Some(level), ..Route::new("smart", NextHop::Host(host)) };
+    let mut options = Options { tls: authority.connector(), ..options() };
+    options.routes.insert(route).unwrap();
+    let post = Post::office(options);
+    let id = post.takes(letter(&["a@to.example"]));
+    post.until_tried(id).await;
+    let (states, reply) = (post.states(id), post.reply(id));
+    post.closes().await;
+    (states, reply, peer)
+}
+
+fn offered() -> Tls {
+    Tls::Offered(Authority::new().server("127.0.0.1", false))
+}
+
+#[tokio::test]
+async fn a_smarthost_is_told_who_we_are_before_it_has_mail() {
+    let (states, reply, peer) = submits(offered(), TlsLevel::Verified, Act::Usual).await;
+    assert_eq!(states, ["delivered"], "{reply}");
+    assert!(peer.taken()[0].secured);
+    let steps = peer.steps();
+    let place = |step: &str| steps.iter().position(|at| at == step).unwrap();
+    assert!(place("STARTTLS") < place("AUTH") && place("AUTH") < place("MAIL"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_put_mail_off_and_never_bounce_it() {
+    for refusal in ["535 5.7.8 wrong", "534 5.7.9 too weak", "550 5.7.1 go away", "454 4.7.0 later"] {
+        let (states, reply, peer) = submits(offered(), TlsLevel::Verified, say(refusal)).await;
+        assert_eq!(states, ["waiting"], "{reply}");
+        assert!(reply.starts_with("451 4.7.8 127.0.0.1") && reply.contains(refusal), "{reply}");
+        assert!(!peer.steps().contains(&"MAIL".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_not_shown_without_tls() {
+    for level in [TlsLevel::Off, TlsLevel::Opportunistic] {
+        let (states, reply, peer) = submits(Tls::No, level, Act::Usual).await;
+        assert_eq!(states, ["waiting"], "{reply}");
+        assert!(reply.starts_with("451 4.7.4"), "{reply}");
+        let steps = peer.steps();
+        assert!(!steps.iter().any(|step| step == "AUTH" || step == "MAIL"), "{steps:?}");
+    }
 }

@@ -5,7 +5,7 @@
 //! However the peer's octets are cut, the events are the same.
 //!
 //! ```text
-//! new -> 220 -> EHLO [STARTTLS -> StartTls -> secured -> EHLO] -> Ready
+//! new -> 220 -> EHLO [STARTTLS -> StartTls -> secured -> EHLO] [AUTH] -> Ready
 //! Ready -> start -> MAIL RCPT.. DATA -> ContentWanted -> content.. end_content -> Done -> Ready
 //!                                            |                                                           |
 //!                                            +--- nobody was accepted, or DATA was refused --------------+
@@ -18,16 +18,17 @@
 //! with its command by order, and a reply that nothing waits for ends the session.
 //!
 //! Standards: RFC 5321 (4.1 commands, 4.2 replies, 4.5.2 transparency, 4.5.3.2 timeouts), 1870 SIZE, 2033 LMTP, 2034 enhanced
-//! statuses, 2920 pipelining, 3207 STARTTLS, 3461 DSN parameters, 6152 8BITMIME, 6531 SMTPUTF8.
+//! statuses, 2920 pipelining, 3207 STARTTLS, 3461 DSN parameters, 4954 AUTH ([`sasl`]), 6152 8BITMIME, 6531 SMTPUTF8.
 //! Limits: 2 KiB in one line of a reply, 100 lines in one reply; more than that is a [`Failure::Protocol`].
 //! Errors: never a panic; a session that cannot go on says [`Event::Ended`] with a [`Failure`], after it has said what became of
 //! the transaction that was under way.
-//! Known gaps: no AUTH, no BDAT; content that would need one of them is [`Unsendable`], not altered.
+//! Known gaps: no BDAT; content that would need one of them is [`Unsendable`], not altered.
 
 mod commands;
 mod extensions;
 mod options;
 mod reply;
+mod sasl;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ mod transparency;
 pub use extensions::Extensions;
 pub use options::{Options, Protocol, Timeouts, Tls};
 pub use reply::{ReplyError, ReplyReader};
+pub use sasl::{Binding, Credentials, SaslFault};
 pub use session::{Event, Session};
 pub use transaction::{Failure, Fate, Step, Transaction, Unsendable};
 pub use transparency::DotStuffing;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::sasl::{Binding, Credentials};
+
 /// Which protocol the next hop speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -28,6 +30,8 @@ pub enum Tls {
 pub struct Timeouts {
     pub greeting: Duration,
     pub hello: Duration,
+    /// From each line of AUTH to its reply.
+    pub auth: Duration,
     /// From STARTTLS to its reply, and again for the handshake.
     pub tls: Duration,
     pub mail: Duration,
@@ -50,6 +54,7 @@ impl Default for Timeouts {
         Self {
             greeting: minutes(5),
             hello: minutes(5),
+            auth: minutes(2),
             tls: minutes(1),
             mail: minutes(5),
             rcpt: minutes(5),
@@ -69,5 +74,9 @@ pub struct Options {
     pub hostname: String,
     pub protocol: Protocol,
     pub tls: Tls,
+    /// Of a connection that is encrypted from its first octet; later ones come with [`super::Session::secured`].
+    pub binding: Option<Binding>,
+    /// As whom to authenticate, always or not at all.
+    pub credentials: Option<Credentials>,
     pub timeouts: Timeouts,
 }

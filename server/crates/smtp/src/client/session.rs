@@ -1,6 +1,7 @@
 //! The session's states, and what its driver may do in each.
 
 mod answers;
+mod auth;
 mod opening;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use super::commands;
 use super::extensions::Extensions;
 use super::options::{Options, Protocol, Tls};
 use super::reply::ReplyReader;
+use super::sasl::{Binding, Mechanism};
 use super::transaction::{Failure, Fate, Step, Transaction};
 use super::transparency::DotStuffing;
 
@@ -39,6 +41,7 @@ enum Expect {
     Ehlo,
     Helo,
     StartTls,
+    Auth,
     Reset,
     Mail,
     Rcpt(usize),
@@ -58,6 +61,7 @@ impl Expect {
             Self::Greeting => Step::Greeting,
             Self::Ehlo | Self::Helo => Step::Hello,
             Self::StartTls => Step::StartTls,
+            Self::Auth => Step::Auth,
             Self::Reset => Step::Reset,
             Self::Mail => Step::Mail,
             Self::Rcpt(_) => Step::Rcpt,
@@ -106,6 +110,10 @@ pub struct Session {
     open: Option<Open>,
     offered: Extensions,
     is_secured: bool,
+    binding: Option<Binding>,
+    /// Mechanisms that have not been tried.
+    mechanisms: VecDeque<Mechanism>,
+    auth: Option<auth::Attempt>,
     /// The peer may still think that a transaction is open.
     needs_reset: bool,
     output: Vec<u8>,
@@ -124,6 +132,9 @@ impl Session {
     pub fn new(options: Options, now: Instant) -> Self {
         Self {
             is_secured: options.tls == Tls::Implicit,
+            binding: options.binding.clone(),
+            mechanisms: VecDeque::new(),
+            auth: None,
             options,
             phase: Phase::Opening,
             replies: ReplyReader::default(),
@@ -182,6 +193,7 @@ impl Session {
             Step::Greeting => timeouts.greeting,
             Step::Hello => timeouts.hello,
             Step::StartTls => timeouts.tls,
+            Step::Auth => timeouts.auth,
             Step::Mail => timeouts.mail,
             Step::Rcpt => timeouts.rcpt,
             Step::Data => timeouts.data,

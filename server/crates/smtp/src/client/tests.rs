@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may start its own time anywhere")]
 
+mod auth;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ fn options(protocol: Protocol) -> Options {
         hostname: "me.example".to_owned(),
         protocol,
         tls: Tls::IfOffered,
+        binding: None,
+        credentials: None,
         timeouts: Timeouts::default(),
     }
 }

@@ -3,6 +3,7 @@
 use model::{Param, Recipient, Reply, ReversePath};
 
 use super::reply::ReplyError;
+use super::sasl::SaslFault;
 
 /// One message for some recipients of one next hop.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,7 @@ pub enum Step {
     Hello,
     /// STARTTLS, and the handshake behind it.
     StartTls,
+    Auth,
     Mail,
     Rcpt,
     Data,
@@ -46,6 +48,7 @@ impl Step {
             Self::Greeting => "the greeting",
             Self::Hello => "the reply to EHLO",
             Self::StartTls => "the reply to STARTTLS",
+            Self::Auth => "the reply to AUTH",
             Self::Mail => "the reply to MAIL",
             Self::Rcpt => "the reply to RCPT",
             Self::Data => "the reply to DATA",
@@ -61,9 +64,15 @@ impl Step {
 /// Why a session ended before its time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The peer refused to serve: a bad greeting, a bad answer to HELO or STARTTLS, 421 at any time.
+    /// The peer refused to serve: a bad greeting, a bad answer to HELO, STARTTLS or AUTH, 421 at any time.
     #[error("{reply}")]
     Refused { step: Step, reply: Reply },
+    /// There are credentials, and no way to use them: no AUTH at all, or without TLS none that hides the password.
+    #[error("the next hop offers no AUTH that can be used")]
+    NoMechanism,
+    /// AUTH was broken off by us.
+    #[error("the next hop does not follow the mechanism of AUTH: {0}")]
+    Sasl(#[from] SaslFault),
     /// The session had to be encrypted, and the peer does not offer it.
     #[error("the next hop does not offer STARTTLS")]
     NoTls,

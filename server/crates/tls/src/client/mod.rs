@@ -4,7 +4,7 @@
 //! asked for each connection, by [`Trust`]. Handshakes have no deadline here: the caller drops those that take too long.
 //!
 //! Standards: RFC 8446, 5246 (TLS 1.3 and 1.2, by rustls with ring), 5280 and 9525 (chains and names, by webpki), 6066 section 3 (SNI, which
-//! is never an address), 7435 (a certificate that nobody looks at is better than none).
+//! is never an address), 5929 and 9266 (channel bindings), 7435 (a certificate that nobody looks at is better than none).
 //! Limits: 1,024 hosts whose sessions are remembered, for each kind of trust apart.
 //! Errors: [`ConnectError`]; every one of them is about this connection, not about the message.
 //! Known gaps: no client certificate; no revocation lists and no OCSP; [`Trust::Dane`] is refused.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::agreed::Agreed;
+use crate::{facts, x509};
 
 /// Octets that are written may stay here until the stream is flushed.
 pub struct TlsStream<S> {
@@ -23,6 +24,18 @@ impl<S> TlsStream<S> {
     /// What was agreed.
     pub fn agreed(&self) -> &Agreed {
         &self.agreed
+    }
+
+    /// What ties an authentication to this session, the best that there is: `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929
+    /// section 4), with its octets.
+    pub fn channel_binding(&self) -> Option<(&'static str, Vec<u8>)> {
+        let (_, connection) = self.inner.get_ref();
+        if let Some(exporter) = facts::exporter(&**connection) {
+            return Some(("tls-exporter", exporter));
+        }
+        let certificate = connection.peer_certificates()?.first()?;
+        let end_point = x509::end_point(certificate, &x509::read(certificate)?)?;
+        Some(("tls-server-end-point", end_point))
     }
 }
 

@@ -14,16 +14,15 @@ impl Session {
         if reply.code == 421 && expect != Expect::Quit {
             return self.fail(Failure::Refused { step: expect.step(), reply });
         }
-        let is_proceed = reply.code == 354;
-        if (300..400).contains(&reply.code) != (is_proceed && expect == Expect::Data)
-            || (expect == Expect::Data && reply.code < 300)
-        {
+        let is_awaited = matches!((expect, reply.code), (Expect::Data, 354) | (Expect::Auth, 334));
+        if (300..400).contains(&reply.code) != is_awaited || (expect == Expect::Data && reply.code < 300) {
             return self.fail(Failure::Protocol(format!("{} was {reply}", expect.step().name())));
         }
         match expect {
             Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls => {
                 self.take_opening(expect, reply)
             }
+            Expect::Auth => self.take_auth(reply),
             Expect::Reset => match reply.is_positive() {
                 true => self.send_next(),
                 // That says nothing of the message, which must not bounce for it.
@@ -153,8 +152,10 @@ impl Session {
         self.output.clear();
         self.taken = 0;
         //= RFC 5321 section 3.1: a client that is refused at the greeting should still say QUIT.
-        if let Some(Failure::Refused { step: Step::Greeting | Step::Hello | Step::StartTls, reply }) =
-            &failure
+        if let Some(Failure::Refused {
+            step: Step::Greeting | Step::Hello | Step::StartTls | Step::Auth,
+            reply,
+        }) = &failure
             && reply.code != 421
         {
             self.output.extend_from_slice(b"QUIT\r\n");

@@ -8,14 +8,16 @@ use super::{Event, Expect, Phase, Session};
 use crate::client::extensions::Extensions;
 use crate::client::options::{Protocol, Tls};
 use crate::client::reply::ReplyReader;
+use crate::client::sasl::Binding;
 use crate::client::transaction::Failure;
 
 impl Session {
     /// The handshake that [`Event::StartTls`] asked for is done: the peer is greeted anew.
-    pub fn secured(&mut self, now: Instant) {
+    pub fn secured(&mut self, binding: Option<Binding>, now: Instant) {
         if matches!(self.phase, Phase::Handshake) {
             self.progress = now;
             self.is_secured = true;
+            self.binding = binding;
             self.phase = Phase::Opening;
             self.say_hello();
         }
@@ -60,11 +62,24 @@ impl Session {
             }
             Tls::Required if !self.is_secured => {
                 self.fail(Failure::NoTls);
-                self.output.extend_from_slice(b"QUIT\r\n");
-                return;
+                return self.say_quit();
             }
             _ => {}
         }
+        match self.options.credentials {
+            Some(_) => self.begin_auth(),
+            None => self.become_ready(),
+        }
+    }
+
+    /// The last word of a session that failed, though the peer did nothing wrong.
+    pub(super) fn say_quit(&mut self) {
+        if self.output.is_empty() {
+            self.output.extend_from_slice(b"QUIT\r\n");
+        }
+    }
+
+    pub(super) fn become_ready(&mut self) {
         self.phase = Phase::Ready;
         self.events.push_back(Event::Ready);
     }

@@ -22,7 +22,7 @@ fn what_was_said_before_the_handshake_is_forgotten() {
         assert_eq!(peer.events(), [Event::StartTls]);
         assert_eq!((peer.hears().as_str(), peer.session.is_secured()), ("", false));
         assert_eq!(peer.session.extensions(), &Extensions::default());
-        peer.session.secured(Instant::now());
+        peer.session.secured(None, Instant::now());
         assert_eq!(peer.hears(), "EHLO me.example\r\n");
         // STARTTLS that is offered once more is not asked for once more.
         peer.peer_says("250-mx\r\n250-STARTTLS\r\n250 SIZE\r\n");
@@ -82,6 +82,6 @@ fn the_handshake_has_a_deadline() {
     peer.session.handle_timeout(deadline);
     assert_eq!(peer.events(), [Event::Ended(Some(Failure::Timeout(Step::StartTls)))]);
     // Too late.
-    peer.session.secured(deadline);
+    peer.session.secured(None, deadline);
     assert!(!peer.session.is_secured());
 }
