@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::Content;
-use smtp::client::{Binding, Event, Failure, Fate, Session, Transaction};
+use model::{Content, Reply};
+use smtp::client::{Binding, Event, Failure, Fate, Session, Step, Transaction};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
@@ -86,15 +86,45 @@ impl Connection {
         self.session.is_ready()
     }
 
-    /// Makes one transaction. Afterwards [`Self::is_ready`] says whether the connection is still good.
+    /// Whether the peer said that it takes a further transaction (RFC 9422, MAILMAX).
+    pub(crate) fn takes_more(&self) -> bool {
+        self.session.extensions().mail_max.is_none_or(|most| self.transactions < most)
+    }
+
+    /// Gives a message to its recipients, in as many transactions as the peer wants to have of it. Afterwards [`Self::is_ready`] says
+    /// whether the connection is still good.
     ///
     /// # Errors
-    /// The content could not be read; the transaction was not ended and the connection must be dropped.
+    /// As [`Self::transact`].
     pub(crate) async fn deliver(
         &mut self,
         transaction: &Transaction<'_>,
         content: &Content,
     ) -> io::Result<Vec<Fate>> {
+        let mut fates = self.transact(transaction, content).await?;
+        loop {
+            let left: Vec<usize> = (0..fates.len()).filter(|nth| is_left_over(&fates[*nth])).collect();
+            if left.is_empty() {
+                return Ok(fates);
+            }
+            // Each transaction has taken somebody, so that this comes to an end.
+            if !self.is_ready() || !self.takes_more() {
+                left.iter().for_each(|nth| fates[*nth] = put_off(&fates[*nth]));
+                return Ok(fates);
+            }
+            let recipients: Vec<_> = left.iter().map(|nth| transaction.recipients[*nth]).collect();
+            let next = Transaction { recipients: &recipients, ..*transaction };
+            for (nth, fate) in left.into_iter().zip(self.transact(&next, content).await?) {
+                fates[nth] = fate;
+            }
+        }
+    }
+
+    /// Makes one transaction.
+    ///
+    /// # Errors
+    /// The content could not be read; the transaction was not ended and the connection must be dropped.
+    async fn transact(&mut self, transaction: &Transaction<'_>, content: &Content) -> io::Result<Vec<Fate>> {
         self.transactions += 1;
         self.session.start(transaction, clock::now());
         loop {
@@ -244,6 +274,19 @@ impl Connection {
             self.timer.as_mut().reset(deadline.into());
         }
     }
+}
+
+fn is_left_over(fate: &Fate) -> bool {
+    matches!(fate, Fate::LeftOver(_))
+}
+
+/// A recipient that the peer did not want now, and that there is no transaction for.
+fn put_off(fate: &Fate) -> Fate {
+    let reply = match fate {
+        Fate::LeftOver(Some(reply)) => reply.clone(),
+        _ => Reply::new(452, (4, 5, 3), "the next hop takes fewer recipients at once"),
+    };
+    Fate::Refused { step: Step::Rcpt, reply }
 }
 
 async fn read_block(content: Content, offset: u64) -> io::Result<Bytes> {

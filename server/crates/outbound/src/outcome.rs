@@ -86,6 +86,11 @@ impl Attempt {
     pub(crate) fn from_fate(fate: Fate, host: &str) -> Self {
         match fate {
             Fate::Accepted(reply) | Fate::Refused { reply, .. } => Self::said(host.to_owned(), reply),
+            // The connection makes transactions until nobody is left.
+            Fate::LeftOver(reply) => {
+                let none = || Reply::new(452, (4, 5, 3), "too many recipients");
+                Self::said(host.to_owned(), reply.unwrap_or_else(none))
+            }
             Fate::Unsendable(unsendable) => {
                 Self { host: Some(host.to_owned()), ..Self::own(unsendable.reply()) }
             }

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use model::{Content, Recipient, Reply};
+use model::{Content, DeliverBy, LateMode, Recipient, Reply, Timestamp};
+use queue::Entry;
 use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -152,6 +153,7 @@ impl Worker {
         for is_second in [false, true] {
             let is_worn = |connection: &Connection| {
                 !connection.is_ready()
+                    || !connection.takes_more()
                     || connection.transactions >= options.limits.messages_per_connection.max(1)
             };
             if self.connection.as_ref().is_some_and(is_worn) {
@@ -193,6 +195,7 @@ impl Worker {
             recipients: &recipients,
             size: content.len(),
             eight_bit: traits.is_eight_bit,
+            deliver_by: remaining(entry, clock::wall()),
             utf8_header: traits.is_utf8_header && entry.sender_param("SMTPUTF8").is_some(),
         };
         let was_used = connection.transactions > 0;
@@ -297,6 +300,15 @@ fn deferring(reply: &Reply) -> Reply {
         true => reply.clone(),
         false => Reply::new(451, (4, 4, 0), reply.to_string()),
     }
+}
+
+/// What is left of the time that the sender gave (RFC 2852 section 4.1.4.2).
+fn remaining(entry: &Entry, now: Timestamp) -> Option<DeliverBy> {
+    let by = DeliverBy::parse(entry.sender_param("BY")?)?;
+    let spent = i64::try_from(now.since(entry.arrived).as_secs()).unwrap_or(i64::MAX);
+    //= RFC 2852 section 4: nine digits at most, and with mode R a time that is positive.
+    let least = if by.mode == LateMode::Return { 1 } else { -999_999_999 };
+    Some(DeliverBy { seconds: by.seconds.saturating_sub(spent).max(least), ..by })
 }
 
 /// Whether a transaction came to nothing because the connection had been closed before it began.

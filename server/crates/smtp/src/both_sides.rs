@@ -177,7 +177,8 @@ proptest! {
                 recipients: &recipients,
                 size: mail.content.len() as u64,
                 eight_bit: !mail.content.is_ascii(),
-                utf8_header: false,
+                deliver_by: None,
+            utf8_header: false,
             };
             let now = wire.now;
             wire.client.start(&transaction, now);

@@ -2,27 +2,45 @@
 
 use std::io::Write as _;
 
+use model::LateMode;
 use model::{Domain, Mailbox, Param, Recipient, ReversePath};
 
 use super::extensions::Extensions;
 use super::transaction::{Transaction, Unsendable};
 
 /// Whether the transaction as a whole can go to a peer that offers these extensions.
-pub(super) fn check(transaction: &Transaction<'_>, offered: &Extensions) -> Result<(), Unsendable> {
+pub(super) fn check(
+    transaction: &Transaction<'_>,
+    offered: &Extensions,
+    is_secured: bool,
+) -> Result<(), Unsendable> {
     if let Some(limit) = offered.max_size.filter(|limit| transaction.size > *limit) {
         return Err(Unsendable::TooLarge { limit });
     }
-    if param(transaction.sender_params, "BODY").is_some_and(|body| body.eq_ignore_ascii_case("BINARYMIME")) {
+    if is_binary(transaction) && !(offered.chunking && offered.binary_mime) {
         return Err(Unsendable::Binary);
+    }
+    //= RFC 8689 section 4.2.1: never to a host that does not offer the same, and never in plain text.
+    if requires_tls(transaction) && !(offered.require_tls && is_secured) {
+        return Err(Unsendable::RequireTls);
     }
     let needs_utf8 = transaction.utf8_header || transaction.sender.mailbox().is_some_and(needs_utf8);
     if needs_utf8 && !offered.smtputf8 {
         return Err(Unsendable::Utf8);
     }
-    if transaction.eight_bit && !offered.eight_bit_mime {
+    if transaction.eight_bit && !offered.eight_bit_mime && !is_binary(transaction) {
         return Err(Unsendable::EightBit);
     }
     Ok(())
+}
+
+/// Whether lines mean nothing in the content (RFC 3030 section 3).
+pub(super) fn is_binary(transaction: &Transaction<'_>) -> bool {
+    param(transaction.sender_params, "BODY").is_some_and(|body| body.eq_ignore_ascii_case("BINARYMIME"))
+}
+
+fn requires_tls(transaction: &Transaction<'_>) -> bool {
+    transaction.sender_params.iter().any(|param| param.keyword.eq_ignore_ascii_case("REQUIRETLS"))
 }
 
 /// Whether the mailbox can only be named with SMTPUTF8: a domain alone could be written in A-labels.
@@ -40,14 +58,30 @@ pub(super) fn write_mail(transaction: &Transaction<'_>, offered: &Extensions, ut
     if offered.size {
         let _ = write!(out, " SIZE={}", transaction.size);
     }
-    if transaction.eight_bit {
+    if is_binary(transaction) {
+        out.extend_from_slice(b" BODY=BINARYMIME");
+    } else if transaction.eight_bit {
         out.extend_from_slice(b" BODY=8BITMIME");
+    }
+    if requires_tls(transaction) {
+        out.extend_from_slice(b" REQUIRETLS");
     }
     if utf8 {
         out.extend_from_slice(b" SMTPUTF8");
     }
     if offered.dsn {
         write_params(transaction.sender_params, &["RET", "ENVID"], utf8, out);
+    }
+    if offered.mt_priority {
+        write_params(transaction.sender_params, &["MT-PRIORITY"], utf8, out);
+    }
+    if let Some(by) = transaction.deliver_by.filter(|_| offered.deliver_by) {
+        let mode = match by.mode {
+            LateMode::Return => "R",
+            LateMode::Notify => "N",
+        };
+        let trace = if by.trace { "T" } else { "" };
+        let _ = write!(out, " BY={};{mode}{trace}", by.seconds);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -23,6 +23,14 @@ pub struct Extensions {
     pub starttls: bool,
     /// RFC 8689.
     pub require_tls: bool,
+    /// RFC 6710.
+    pub mt_priority: bool,
+    /// RFC 2852.
+    pub deliver_by: bool,
+    /// RFC 9422: transactions in a session.
+    pub mail_max: Option<usize>,
+    /// RFC 9422: recipients in a transaction.
+    pub rcpt_max: Option<usize>,
     /// RFC 1870: the parameter is known.
     pub size: bool,
     /// RFC 1870: octets that the peer takes at most, when it says so.
@@ -37,9 +45,10 @@ impl Extensions {
         let mut offered = Self::default();
         for line in reply.text.split('\n').skip(1) {
             // Some servers write `AUTH=LOGIN PLAIN` for clients of old.
-            let mut words =
-                line.split(|c: char| c == '=' || c.is_ascii_whitespace()).filter(|word| !word.is_empty());
-            let Some(keyword) = words.next() else { continue };
+            let line = line.trim_start();
+            let end = line.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(line.len());
+            let (keyword, rest) = line.split_at(end);
+            let words = rest.trim_start_matches('=').split_ascii_whitespace();
             offered.note(&keyword.to_ascii_uppercase(), words);
         }
         offered
@@ -56,6 +65,9 @@ impl Extensions {
             "BINARYMIME" => self.binary_mime = true,
             "STARTTLS" => self.starttls = true,
             "REQUIRETLS" => self.require_tls = true,
+            "MT-PRIORITY" => self.mt_priority = true,
+            "DELIVERBY" => self.deliver_by = true,
+            "LIMITS" => words.for_each(|word| self.note_limit(word)),
             "SIZE" => {
                 self.size = true;
                 //= RFC 1870 section 3: zero, or no number, says that no limit is in force.
@@ -68,6 +80,17 @@ impl Extensions {
                     }
                 }
             }
+            _ => {}
+        }
+    }
+
+    /// One of LIMITS; those that are not known, or are no numbers, mean nothing (RFC 9422 section 3).
+    fn note_limit(&mut self, word: &str) {
+        let Some((name, value)) = word.split_once('=') else { return };
+        let value = value.parse().ok().filter(|value| *value > 0);
+        match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => self.mail_max = value,
+            "RCPTMAX" => self.rcpt_max = value,
             _ => {}
         }
     }
@@ -93,6 +116,18 @@ mod tests {
             ..Extensions::default()
         };
         assert_eq!(offered, expected);
+    }
+
+    #[test]
+    fn limits_are_noted_and_what_is_none_passed_over() {
+        let limits = |line: &str| {
+            let offered = Extensions::read(&Reply::plain(250, format!("mx\nLIMITS {line}")));
+            (offered.mail_max, offered.rcpt_max)
+        };
+        assert_eq!(limits("MAILMAX=5 rcptmax=100 RCPTDOMAINMAX=1"), (Some(5), Some(100)));
+        for bad in ["", "MAILMAX", "MAILMAX=", "MAILMAX=0", "RCPTMAX=many", "RCPTMAX=-1", "=5"] {
+            assert_eq!(limits(bad), (None, None), "{bad}");
+        }
     }
 
     #[test]

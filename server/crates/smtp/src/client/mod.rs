@@ -18,12 +18,14 @@
 //! with its command by order, and a reply that nothing waits for ends the session.
 //!
 //! Standards: RFC 5321 (4.1 commands, 4.2 replies, 4.5.2 transparency, 4.5.3.2 timeouts), 1870 SIZE, 2033 LMTP, 2034 enhanced
-//! statuses, 2920 pipelining, 3207 STARTTLS, 3461 DSN parameters, 4954 AUTH ([`sasl`]), 6152 8BITMIME, 6531 SMTPUTF8.
+//! statuses, 2920 pipelining, 2852 DELIVERBY, 3030 BDAT and BINARYMIME, 3207 STARTTLS, 3461 DSN parameters, 4954 AUTH ([`sasl`]), 6152 8BITMIME, 6531 SMTPUTF8, 6710 MT-PRIORITY, 8689 REQUIRETLS, 9422 LIMITS.
 //! Limits: 2 KiB in one line of a reply, 100 lines in one reply; more than that is a [`Failure::Protocol`].
 //! Errors: never a panic; a session that cannot go on says [`Event::Ended`] with a [`Failure`], after it has said what became of
 //! the transaction that was under way.
-//! Known gaps: no BDAT; content that would need one of them is [`Unsendable`], not altered.
+//! Known gaps: content that a peer cannot take is [`Unsendable`], not altered here; AUTH= of MAIL is not handed on; FUTURERELEASE is not, as a
+//! message leaves when its time has come.
 
+mod chunks;
 mod commands;
 mod extensions;
 mod options;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use model::Reply;
 
+use super::chunks::Chunks;
 use super::commands;
 use super::extensions::Extensions;
 use super::options::{Options, Protocol, Tls};
@@ -46,6 +47,8 @@ enum Expect {
     Mail,
     Rcpt(usize),
     Data,
+    /// Of a chunk that is not the last.
+    Chunk,
     /// The one reply for all accepted recipients.
     Final,
     /// LMTP: the reply for this one.
@@ -66,6 +69,7 @@ impl Expect {
             Self::Mail => Step::Mail,
             Self::Rcpt(_) => Step::Rcpt,
             Self::Data => Step::Data,
+            Self::Chunk => Step::Chunk,
             Self::Final | Self::FinalOf(_) | Self::FinalOfNothing => Step::Final,
             Self::Quit => Step::Quit,
         }
@@ -80,16 +84,27 @@ enum Phase {
     Ready,
     /// Between MAIL and the reply to DATA.
     Envelope,
-    Content(DotStuffing),
+    Content(Writer),
+    /// The peer refused a chunk; the replies to those that were under way are waited for.
+    Refused,
     /// Between the end of data and the last reply to it.
     Final,
     Quitting,
     Ended,
 }
 
+/// How content goes out.
+#[derive(Debug)]
+enum Writer {
+    Data(DotStuffing),
+    Bdat(Chunks),
+}
+
 /// The transaction under way.
 #[derive(Debug)]
 struct Open {
+    /// Made ready where content goes by BDAT; then there is no DATA.
+    chunks: Option<Chunks>,
     /// One for each recipient, once it is known. An accepted RCPT is not a fate yet.
     fates: Vec<Option<Fate>>,
     accepted: Vec<usize>,
@@ -198,8 +213,8 @@ impl Session {
             Step::Rcpt => timeouts.rcpt,
             Step::Data => timeouts.data,
             // Content that is still to be written is taken block by block; then the reply is waited for.
-            Step::Content | Step::Final if self.poll_output().is_some() => timeouts.block,
-            Step::Final => timeouts.termination,
+            Step::Content | Step::Chunk | Step::Final if self.poll_output().is_some() => timeouts.block,
+            Step::Final | Step::Chunk => timeouts.termination,
             Step::Reset => timeouts.reset,
             Step::Quit => timeouts.quit,
             Step::Content | Step::Idle => return None,
@@ -247,7 +262,12 @@ impl Session {
         }
         self.progress = now;
         let fates = self.sendable(transaction);
-        let mut open = Open { accepted: Vec::new(), mail_refused: None, unsent: VecDeque::new(), fates };
+        let is_binary = commands::is_binary(transaction);
+        let by_chunks = self.offered.chunking && (self.offered.pipelining || is_binary);
+        let whole = (!self.offered.pipelining).then_some(transaction.size);
+        let chunks = by_chunks.then(|| Chunks::new(is_binary, whole));
+        let (accepted, unsent) = (Vec::new(), VecDeque::new());
+        let mut open = Open { chunks, accepted, mail_refused: None, unsent, fates };
         self.phase = Phase::Envelope;
         if open.fates.iter().all(Option::is_some) {
             self.open = Some(open);
@@ -265,20 +285,38 @@ impl Session {
     /// Hands over content, in order, cut anywhere; ignored when none is wanted. The caller bounds the output by handing over the next piece
     /// when the last was taken.
     pub fn content(&mut self, octets: &[u8], now: Instant) {
-        if let Phase::Content(stuffing) = &mut self.phase {
-            if self.output.is_empty() {
-                self.progress = now;
+        let Phase::Content(writer) = &mut self.phase else { return };
+        if self.output.is_empty() {
+            self.progress = now;
+        }
+        match writer {
+            Writer::Data(stuffing) => stuffing.write(octets, &mut self.output),
+            Writer::Bdat(chunks) => {
+                if chunks.write(octets, &mut self.output) {
+                    self.expected.push_back(Expect::Chunk);
+                }
             }
-            stuffing.write(octets, &mut self.output);
         }
     }
 
     /// All content was handed over.
     pub fn end_content(&mut self, now: Instant) {
-        let Phase::Content(stuffing) = &mut self.phase else { return };
-        std::mem::take(stuffing).finish(&mut self.output);
-        self.phase = Phase::Final;
+        let writer = match std::mem::replace(&mut self.phase, Phase::Final) {
+            Phase::Content(writer) => writer,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
         self.progress = now;
+        match writer {
+            Writer::Data(stuffing) => stuffing.finish(&mut self.output),
+            Writer::Bdat(chunks) => {
+                if !chunks.finish(&mut self.output) {
+                    return self.fail(Failure::Protocol("the content is shorter than was said".to_owned()));
+                }
+            }
+        }
         let accepted = self.open.as_ref().map(|open| open.accepted.as_slice()).unwrap_or_default();
         match self.options.protocol {
             Protocol::Smtp => self.expected.push_back(Expect::Final),
@@ -311,14 +349,20 @@ impl Session {
 
     /// The fates that are known before anything is sent.
     fn sendable(&self, transaction: &Transaction<'_>) -> Vec<Option<Fate>> {
-        if let Err(unsendable) = commands::check(transaction, &self.offered) {
+        if let Err(unsendable) = commands::check(transaction, &self.offered, self.is_secured) {
             return vec![Some(Fate::Unsendable(unsendable)); transaction.recipients.len()];
         }
         let fate = |recipient: &&model::Recipient| {
             let is_refused = commands::needs_utf8(&recipient.address) && !self.offered.smtputf8;
             is_refused.then_some(Fate::Unsendable(super::Unsendable::Utf8))
         };
-        transaction.recipients.iter().map(fate).collect()
+        let mut fates: Vec<_> = transaction.recipients.iter().map(fate).collect();
+        //= RFC 9422 section 4: no more recipients than the peer announces.
+        let room = self.offered.rcpt_max.unwrap_or(usize::MAX);
+        for fate in fates.iter_mut().filter(|fate| fate.is_none()).skip(room) {
+            *fate = Some(Fate::LeftOver(None));
+        }
+        fates
     }
 
     /// Whether MAIL must carry SMTPUTF8.
@@ -343,7 +387,9 @@ impl Session {
                 self.expected.push_back(Expect::Rcpt(nth));
             }
         }
-        self.command(Expect::Data, b"DATA\r\n");
+        if open.chunks.is_none() {
+            self.command(Expect::Data, b"DATA\r\n");
+        }
     }
 
     fn commands(&mut self, transaction: &Transaction<'_>, open: &Open) -> VecDeque<(Expect, Vec<u8>)> {
@@ -361,7 +407,9 @@ impl Session {
                 unsent.push_back((Expect::Rcpt(nth), std::mem::take(&mut line)));
             }
         }
-        unsent.push_back((Expect::Data, b"DATA\r\n".to_vec()));
+        if open.chunks.is_none() {
+            unsent.push_back((Expect::Data, b"DATA\r\n".to_vec()));
+        }
         unsent
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may start its own time anywhere")]
 
 mod auth;
+mod chunks;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ struct Mail {
     recipients: Vec<Recipient>,
     eight_bit: bool,
     size: u64,
+    deliver_by: Option<model::DeliverBy>,
 }
 
 impl Mail {
@@ -48,6 +50,7 @@ impl Mail {
             recipients: addresses.iter().map(recipient).collect(),
             eight_bit: false,
             size: 5,
+            deliver_by: None,
         }
     }
 
@@ -59,6 +62,7 @@ impl Mail {
             recipients: &recipients,
             size: self.size,
             eight_bit: self.eight_bit,
+            deliver_by: self.deliver_by,
             utf8_header: false,
         };
         session.start(&transaction, Instant::now());

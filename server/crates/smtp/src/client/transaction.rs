@@ -1,5 +1,6 @@
 //! What a transaction is made of, and what becomes of it.
 
+use model::DeliverBy;
 use model::{Param, Recipient, Reply, ReversePath};
 
 use super::reply::ReplyError;
@@ -17,6 +18,8 @@ pub struct Transaction<'a> {
     pub size: u64,
     /// Whether the content has an octet beyond ASCII.
     pub eight_bit: bool,
+    /// What is left of the time that the sender gave (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
     /// Whether the header has an octet beyond ASCII and the message came with SMTPUTF8.
     pub utf8_header: bool,
 }
@@ -33,6 +36,8 @@ pub enum Step {
     Rcpt,
     Data,
     Content,
+    /// A part of the content that went by BDAT.
+    Chunk,
     /// The end of data, and the reply to it.
     Final,
     Reset,
@@ -53,6 +58,7 @@ impl Step {
             Self::Rcpt => "the reply to RCPT",
             Self::Data => "the reply to DATA",
             Self::Content => "content to be taken",
+            Self::Chunk => "the reply to BDAT",
             Self::Final => "the reply to the end of data",
             Self::Reset => "the reply to RSET",
             Self::Quit => "the reply to QUIT",
@@ -95,8 +101,10 @@ impl From<ReplyError> for Failure {
 pub enum Unsendable {
     #[error("the message has 8-bit content and the next hop does not offer 8BITMIME")]
     EightBit,
-    #[error("the message is binary, which the next hop cannot be sent")]
+    #[error("the message is binary and the next hop does not offer BINARYMIME and CHUNKING")]
     Binary,
+    #[error("the message must not leave without TLS and REQUIRETLS, which the next hop does not offer")]
+    RequireTls,
     #[error("the address or header is internationalised and the next hop does not offer SMTPUTF8")]
     Utf8,
     #[error("the message is larger than the {limit} octets that the next hop takes")]
@@ -109,6 +117,8 @@ impl Unsendable {
         let (code, status) = match self {
             //= RFC 6152 section 3: content that cannot be converted is a failure, not to be sent as it is.
             Self::EightBit | Self::Binary => (554, (5, 6, 3)),
+            //= RFC 8689 section 4.2.1: 5.7.30, the next hop does not support REQUIRETLS.
+            Self::RequireTls => (550, (5, 7, 30)),
             //= RFC 6531 section 3.5: 5.6.7, non-ASCII addresses are not permitted for that recipient.
             Self::Utf8 => (553, (5, 6, 7)),
             //= RFC 1870 section 6.2: the client need not try.
@@ -125,6 +135,8 @@ pub enum Fate {
     Accepted(Reply),
     /// The peer said no, for now (4xx) or for good (5xx).
     Refused { step: Step, reply: Reply },
+    /// The peer takes no more recipients in this transaction, and may in the next: its 452, or none where it had said so before.
+    LeftOver(Option<Reply>),
     /// The peer was not asked: it does not offer what is needed. For good.
     Unsendable(Unsendable),
     /// The session broke before an answer; whether the message arrived is unknown, later may be better.

@@ -17,15 +17,22 @@ enum At {
 #[derive(Debug)]
 pub struct DotStuffing {
     at: At,
+    /// Whether dots are doubled.
+    stuffs: bool,
 }
 
 impl Default for DotStuffing {
     fn default() -> Self {
-        Self { at: At::LineStart }
+        Self { at: At::LineStart, stuffs: true }
     }
 }
 
 impl DotStuffing {
+    /// For BDAT, where a dot is a dot: the line ends alone are seen to.
+    pub fn line_ends_only() -> Self {
+        Self { at: At::LineStart, stuffs: false }
+    }
+
     /// Appends a piece of content to `out`.
     pub fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
         out.reserve(content.len() + content.len() / 32 + 8);
@@ -52,6 +59,13 @@ impl DotStuffing {
         }
     }
 
+    /// Appends what was held back: a CR at the very end stood alone.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.at, At::LineStart) == At::Cr {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Appends the end of the content. A last line without an end is given one.
     pub fn finish(self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.at == At::LineStart { b".\r\n" } else { b"\r\n.\r\n" });
@@ -71,7 +85,7 @@ impl DotStuffing {
 
     fn write_plain(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let Some(first) = text.first() else { return };
-        if self.at == At::LineStart && *first == b'.' {
+        if self.stuffs && self.at == At::LineStart && *first == b'.' {
             out.push(b'.');
         }
         out.extend_from_slice(text);

@@ -2,10 +2,16 @@
 
 use model::Reply;
 
-use super::{Event, Expect, Phase, Session};
+use super::{Event, Expect, Phase, Session, Writer};
 use crate::client::options::Protocol;
 use crate::client::transaction::{Failure, Fate, Step};
 use crate::client::transparency::DotStuffing;
+
+/// Whether a recipient was refused for the number of those before it.
+fn is_too_many(reply: &Reply) -> bool {
+    let status = reply.status.map(|status| (status.subject, status.detail));
+    reply.code == 452 && matches!(status, None | Some((5, 3)))
+}
 
 impl Session {
     pub(super) fn take_reply(&mut self, reply: Reply) {
@@ -31,6 +37,9 @@ impl Session {
             Expect::Mail => self.take_mail(reply),
             Expect::Rcpt(nth) => self.take_rcpt(nth, reply),
             Expect::Data => self.take_data(reply),
+            // What comes behind a chunk that was refused changes nothing any more.
+            _ if matches!(self.phase, Phase::Refused) => self.end_refused(),
+            Expect::Chunk => self.take_chunk(reply),
             Expect::Final => self.take_final(reply),
             Expect::FinalOf(nth) => self.take_final_of(nth, reply),
             Expect::FinalOfNothing => self.finish_transaction(false),
@@ -65,8 +74,15 @@ impl Session {
         if open.mail_refused.is_none() {
             match reply.is_positive() {
                 true => open.accepted.push(nth),
+                //= RFC 5321 section 4.5.3.1.10: too many recipients is no word on the message; they have a transaction of their own.
+                false if is_too_many(&reply) && !open.accepted.is_empty() => {
+                    open.fates[nth] = Some(Fate::LeftOver(Some(reply)));
+                }
                 false => open.fates[nth] = Some(Fate::Refused { step: Step::Rcpt, reply }),
             }
+        }
+        if open.chunks.is_some() && open.unsent.is_empty() && self.expected.is_empty() {
+            return self.begin_chunks();
         }
         let is_data_next = matches!(open.unsent.front(), Some((Expect::Data, _)));
         if is_data_next && open.accepted.is_empty() {
@@ -79,7 +95,7 @@ impl Session {
         let Some(open) = &mut self.open else { return };
         match (reply.is_positive(), open.accepted.is_empty()) {
             (true, false) => {
-                self.phase = Phase::Content(DotStuffing::default());
+                self.phase = Phase::Content(Writer::Data(DotStuffing::default()));
                 self.events.push_back(Event::ContentWanted);
             }
             //= RFC 2920 section 3.1: 354 though no recipient stands is answered with a lone dot.
@@ -94,6 +110,34 @@ impl Session {
                 }
                 self.finish_transaction(true);
             }
+        }
+    }
+
+    /// All recipients have been answered for.
+    fn begin_chunks(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let (Some(chunks), false) = (open.chunks.take(), open.accepted.is_empty()) else {
+            let needs_reset = open.mail_refused.is_none();
+            return self.finish_transaction(needs_reset);
+        };
+        chunks.begin(&mut self.output);
+        self.phase = Phase::Content(Writer::Bdat(chunks));
+        self.events.push_back(Event::ContentWanted);
+    }
+
+    fn take_chunk(&mut self, reply: Reply) {
+        let Some(open) = self.open.as_mut().filter(|_| !reply.is_positive()) else { return };
+        for nth in std::mem::take(&mut open.accepted) {
+            open.fates[nth] = Some(Fate::Refused { step: Step::Chunk, reply: reply.clone() });
+        }
+        self.phase = Phase::Refused;
+        self.end_refused();
+    }
+
+    /// Nothing of the content is worth going on with: over when all replies are in.
+    fn end_refused(&mut self) {
+        if self.expected.is_empty() {
+            self.finish_transaction(true);
         }
     }
 
