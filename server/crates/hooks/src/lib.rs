@@ -1,13 +1,15 @@
-//! What a session asks of whoever extends the server, and what may be answered: stages, requests, verdicts.
+//! What sessions and deliveries ask of whoever extends the server, and what may be answered: stages, requests, verdicts.
 //!
-//! `inbound` asks through [`SessionHooks`], `plugin-host` answers; neither knows the other. The key-value space that
+//! `inbound` asks through [`SessionHooks`], `outbound` through [`DeliveryHooks`]; `plugin-host` answers, and none knows another. The key-value space that
 //! plugins are given is named here too ([`KeyValue`]) and kept by `store`.
 
+mod delivery;
 mod key_value;
 mod session;
 mod stage;
 mod verdict;
 
+pub use delivery::{DeliveryHooks, RouteChoice, RouteRequest, Way};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
 pub use session::{
     Answer, BoxFuture, Finding, Hooks, NoHooks, Request, SessionFacts, SessionHooks, TlsFacts,

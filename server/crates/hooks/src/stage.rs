@@ -1,8 +1,8 @@
-//! The places in a session where hooks are asked.
+//! The places in a session and in a delivery where hooks are asked.
 
 use std::fmt;
 
-/// One place in a session.
+/// One place in a session, or in a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Stage {
@@ -22,11 +22,15 @@ pub enum Stage {
     Message,
     /// The connection is over; nothing can be decided any more.
     Disconnect,
+    /// The queue picks a recipient's next hop.
+    Route,
+    /// An attempt is over; nothing can be decided any more.
+    Outcome,
 }
 
 impl Stage {
-    /// Every stage, in the order of a session.
-    pub const ALL: [Self; 8] = [
+    /// Every stage, in the order of a message's way.
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::Ehlo,
         Self::Auth,
@@ -35,6 +39,8 @@ impl Stage {
         Self::Data,
         Self::Message,
         Self::Disconnect,
+        Self::Route,
+        Self::Outcome,
     ];
 
     /// The name in logs, metrics and settings.
@@ -48,6 +54,8 @@ impl Stage {
             Self::Data => "data",
             Self::Message => "message",
             Self::Disconnect => "disconnect",
+            Self::Route => "route",
+            Self::Outcome => "outcome",
         }
     }
 }
@@ -60,7 +68,7 @@ impl fmt::Display for Stage {
 
 /// A set of stages, one bit each, so that a stage that nobody hooks costs one test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stages(u8);
+pub struct Stages(u16);
 
 impl Stages {
     /// No stage.
@@ -83,7 +91,7 @@ impl Stages {
         self.0 & 1 << stage as u8 != 0
     }
 
-    /// The stages, in the order of a session.
+    /// The stages, in the order of a message's way.
     pub fn iter(self) -> impl Iterator<Item = Stage> {
         Stage::ALL.into_iter().filter(move |stage| self.contains(*stage))
     }

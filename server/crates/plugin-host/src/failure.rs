@@ -50,6 +50,8 @@ pub(crate) enum Failure {
     Trap { reason: String, backtrace: String },
     #[error("the edited message could not be put together: {0}")]
     Edit(String),
+    #[error("its choice cannot be taken: {0}")]
+    Choice(String),
     #[error("an earlier question to it was abandoned")]
     Abandoned,
 }

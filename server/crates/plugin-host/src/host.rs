@@ -80,7 +80,7 @@ impl Shared {
 /// Runs the plugins of a directory, or a single one. A clone is the same host.
 #[derive(Clone)]
 pub struct PluginHost {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     loader: Arc<Mutex<Loader>>,
 }
 

@@ -1,11 +1,12 @@
-//! A plugin's instance in one session: its store and the functions of its hooks.
+//! A plugin's instance in one session, or for one message in delivery: its store and the functions of its hooks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hooks::{Request, Stage, Verdict};
+use model::Mailbox;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::component::{Instance, TypedFunc};
+use wasmtime::component::{ComponentNamedList, ComponentType, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::bindings::waxwing::mail::types as wit;
@@ -26,6 +27,19 @@ type TwoTexts = TypedFunc<(String, String), (wit::Verdict,)>;
 type Sender = TypedFunc<(Option<wit::Mailbox>, Vec<wit::Param>), (wit::Verdict,)>;
 type Recipient = TypedFunc<(wit::Mailbox, Vec<wit::Param>), (wit::Verdict,)>;
 type Report = TypedFunc<(), ()>;
+type Route = TypedFunc<(wit::Mailbox, u32), (Option<NextHopChoice>,)>;
+
+/// `on-route.next-hop-choice`.
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct NextHopChoice {
+    #[component(name = "next-hop")]
+    pub(crate) next_hop: Option<String>,
+    pub(crate) hold: Option<String>,
+    #[component(name = "delay-s")]
+    pub(crate) delay_s: Option<u32>,
+    pub(crate) source: Option<String>,
+}
 
 /// The hooks' functions, each looked up when it is first called.
 #[derive(Default)]
@@ -38,6 +52,7 @@ struct Functions {
     data: Option<Plain>,
     message: Option<Plain>,
     disconnect: Option<Report>,
+    route: Option<Route>,
 }
 
 /// A live instance. The store goes before the permit, so that its slot is free when the next one may be
@@ -126,6 +141,18 @@ impl Live {
         Ok(verdict_in(verdict))
     }
 
+    /// Calls `on-route.route`; the store's state was prepared by the caller.
+    pub(crate) async fn route(
+        &mut self,
+        recipient: &Mailbox,
+        attempt: u32,
+    ) -> wasmtime::Result<Option<NextHopChoice>> {
+        self.store.set_epoch_deadline(1);
+        let live = self;
+        let function = function!(live, route, Stage::Route);
+        Ok(function.call_async(&mut live.store, (mailbox_out(recipient), attempt)).await?.0)
+    }
+
     /// Calls `lifecycle.init`, when there is one.
     pub(crate) async fn init(&mut self) -> wasmtime::Result<Result<(), String>> {
         let Some(index) = self.store.data().plugin.compiled.exports.init else { return Ok(Ok(())) };
@@ -148,6 +175,9 @@ impl Live {
                 Stage::Data => _ = function!(live, data, stage),
                 Stage::Message => _ = function!(live, message, stage),
                 Stage::Disconnect => _ = function!(live, disconnect, stage),
+                Stage::Route => _ = function!(live, route, stage),
+                // Not asked yet.
+                Stage::Outcome => {}
             }
         }
         Ok(())
@@ -155,8 +185,8 @@ impl Live {
 
     fn find<Params, Results>(&mut self, stage: Stage) -> wasmtime::Result<TypedFunc<Params, Results>>
     where
-        Params: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
-        Results: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+        Params: ComponentNamedList + Lower,
+        Results: ComponentNamedList + Lift,
     {
         let index = self.store.data().plugin.compiled.exports.hook(stage).copied();
         let index = index.ok_or_else(|| wasmtime::Error::msg(format!("no hook at {stage}")))?;

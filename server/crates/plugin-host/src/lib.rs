@@ -1,4 +1,4 @@
-//! Runs the plugins: WebAssembly components that answer the hooks of a mail session.
+//! Runs the plugins: WebAssembly components that answer the hooks of a mail session, and of deliveries.
 //!
 //! A [`PluginHost`] watches a directory. Each `NAME.wasm` in it is the plugin NAME; what the component
 //! exports is what it is asked. Every load makes a new *generation*; a session keeps the generations that it
@@ -17,7 +17,7 @@
 //! Hooks never fail.
 //! Cancel safety: a dropped question abandons the instances that were answering it (see
 //! `hooks::SessionHooks::ask`).
-//! Known gaps: on-route and on-outcome are recognised but not asked yet; outgoing HTTP is not offered.
+//! Known gaps: on-outcome is recognised but not asked yet; outgoing HTTP is not offered.
 
 mod bindings;
 mod breaker;
@@ -25,6 +25,7 @@ mod cache;
 mod call;
 mod component;
 mod convert;
+mod delivery;
 mod engine;
 mod failure;
 mod host;

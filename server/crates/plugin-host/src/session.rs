@@ -112,7 +112,7 @@ impl PluginSession {
             plugin.stats.not_asked();
             return plugin.failure_verdict().unwrap_or_default();
         }
-        let trial = GiveUp(Some(plugin));
+        let trial = GiveUp::of(plugin);
         let outcome = self.call(nth, plugin, question, overlay.clone(), began).await;
         trial.defuse();
         let took = clock::now().saturating_duration_since(began);
@@ -216,12 +216,6 @@ fn report(plugin: &Plugin, question: Question<'_>, verdict: &Verdict) {
 }
 
 fn blame(plugin: &Plugin, question: Question<'_>, failure: &Failure) {
-    let opened = if failure.counts() {
-        plugin.breaker.failed(clock::now())
-    } else {
-        plugin.breaker.gave_up();
-        false
-    };
     tracing::error!(
         plugin = %plugin.name,
         hook = question.request.stage().name(),
@@ -231,16 +225,28 @@ fn blame(plugin: &Plugin, question: Question<'_>, failure: &Failure) {
         backtrace = failure.backtrace(),
         "plugin failed"
     );
-    if opened {
+    count_failure(plugin, failure);
+}
+
+/// Tells the breaker, if the plugin is to blame.
+pub(crate) fn count_failure(plugin: &Plugin, failure: &Failure) {
+    if !failure.counts() {
+        return plugin.breaker.gave_up();
+    }
+    if plugin.breaker.failed(clock::now()) {
         tracing::error!(plugin = %plugin.name, "plugin fails too often and is not asked for a while");
     }
 }
 
 /// Frees the breaker's trial when the question is dropped while the plugin is being asked.
-struct GiveUp<'a>(Option<&'a Arc<Plugin>>);
+pub(crate) struct GiveUp<'a>(Option<&'a Arc<Plugin>>);
 
-impl GiveUp<'_> {
-    fn defuse(mut self) {
+impl<'a> GiveUp<'a> {
+    pub(crate) fn of(plugin: &'a Arc<Plugin>) -> Self {
+        Self(Some(plugin))
+    }
+
+    pub(crate) fn defuse(mut self) {
         self.0 = None;
     }
 }

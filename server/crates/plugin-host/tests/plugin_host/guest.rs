@@ -72,6 +72,7 @@ impl Guest {
             "auth" => ("on-auth".to_owned(), "(param i32 i32 i32 i32) (result i32)"),
             "mail" => ("on-mail".to_owned(), "(param i32 i32 i32 i32 i32 i32 i32) (result i32)"),
             "rcpt" => ("on-rcpt".to_owned(), "(param i32 i32 i32 i32 i32 i32) (result i32)"),
+            "route" => ("on-route".to_owned(), "(param i32 i32 i32 i32 i32) (result i32)"),
             other => (format!("on-{other}"), "(result i32)"),
         };
         self.world.push_str(&format!("export waxwing:mail/{interface}@0.1.0;\n"));
