@@ -17,14 +17,12 @@ pub enum ConnectError {
     Handshake(Error),
     #[error("the connection broke during the TLS handshake: {0}")]
     Io(io::Error),
-    #[error("TLSA records cannot be obeyed")]
-    Dane,
 }
 
 impl ConnectError {
     /// Whether it is for the certificate alone that there is no session.
     pub fn is_certificate(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::Dane)
+        matches!(self, Self::Certificate(_))
     }
 }
 

@@ -7,9 +7,10 @@
 //! is never an address), 5929 and 9266 (channel bindings), 7435 (a certificate that nobody looks at is better than none).
 //! Limits: 1,024 hosts whose sessions are remembered, for each kind of trust apart.
 //! Errors: [`ConnectError`]; every one of them is about this connection, not about the message.
-//! Known gaps: no client certificate; no revocation lists and no OCSP; [`Trust::Dane`] is refused.
+//! Known gaps: no client certificate; no revocation lists and no OCSP; sessions under [`Trust::Dane`] are not resumed.
 
 mod agreed;
+mod dane;
 mod error;
 mod roots;
 mod stream;
@@ -31,6 +32,8 @@ use tokio_rustls::TlsConnector;
 use crate::fault::Faults;
 
 pub use agreed::Agreed;
+use dane::Records;
+pub use dane::{Dane, NoMatch, Tlsa};
 pub use error::ConnectError;
 pub use stream::TlsStream;
 use verifiers::{Anyone, Authorities};
@@ -53,16 +56,7 @@ pub enum Trust {
     /// That an authority vouches for it, that it is for the host, and that it is valid today.
     WebPki,
     /// What the host's TLSA records ask for (RFC 7672).
-    Dane(Vec<Tlsa>),
-}
-
-/// A TLSA record (RFC 6698 section 2.1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tlsa {
-    pub usage: u8,
-    pub selector: u8,
-    pub matching: u8,
-    pub data: Vec<u8>,
+    Dane(Dane),
 }
 
 /// Makes handshakes. Clones share everything, the remembered sessions with it.
@@ -70,6 +64,7 @@ pub struct Tlsa {
 pub struct Connector(Arc<Shared>);
 
 struct Shared {
+    provider: Arc<CryptoProvider>,
     authorities: Arc<Authorities>,
     /// Sessions are remembered by config: one that nobody looked at is not resumed where somebody looks.
     any: Arc<ClientConfig>,
@@ -97,7 +92,7 @@ impl Connector {
         let authorities = Arc::new(Authorities::new(roots, &provider));
         let any = config(&provider, Arc::new(Anyone::new(&provider)));
         let web_pki = config(&provider, authorities.clone());
-        Self(Arc::new(Shared { authorities, any, web_pki }))
+        Self(Arc::new(Shared { provider, authorities, any, web_pki }))
     }
 
     /// Makes a handshake with a host: its name, which is asked for by SNI, or its address, for which there is no SNI.
@@ -115,11 +110,17 @@ impl Connector {
     {
         let name = parse_name(server_name)?;
         let config = match trust {
-            Trust::Any => &self.0.any,
-            Trust::WebPki => &self.0.web_pki,
-            Trust::Dane(_) => return Err(ConnectError::Dane),
+            Trust::Any => self.0.any.clone(),
+            Trust::WebPki => self.0.web_pki.clone(),
+            Trust::Dane(dane) => {
+                let mut config =
+                    config(&self.0.provider, Arc::new(Records::new(dane.clone(), &self.0.provider)));
+                // Records change: what they said of an earlier session proves nothing.
+                Arc::make_mut(&mut config).resumption = Resumption::disabled();
+                config
+            }
         };
-        let inner = TlsConnector::from(config.clone()).connect(name.clone(), stream).await?;
+        let inner = TlsConnector::from(config).connect(name.clone(), stream).await?;
         let (_, connection) = inner.get_ref();
         let verified = match trust {
             Trust::Any => self.0.authorities.vouch_for(connection, &name),
