@@ -41,6 +41,7 @@ release:
 
 interop: build plugins
 	@tests/setup test interop
+	cargo test --package dns --test signed_zones -- --ignored
 	cargo test --workspace --test waxwing -- --ignored interop::
 
 bench: release plugins

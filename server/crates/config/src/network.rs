@@ -69,6 +69,10 @@ pub(crate) fn dns(root: &Table<'_>) -> (dns::Options, bool) {
     table.set_count("cache-entries", &mut options.cache_entries, 0..=10_000_000);
     table.set_duration("max-ttl", &mut options.max_ttl, Duration::ZERO..=7 * DAY);
     table.set_duration("max-negative-ttl", &mut options.max_negative_ttl, Duration::ZERO..=7 * DAY);
+    let mut dnssec = true;
+    table.set_bool("dnssec", &mut dnssec);
+    options.dnssec = table.get("dnssec").map(|_| dnssec);
+    options.trust_anchor_file = table.path("trust-anchor-file");
     let mut reverse_lookups = true;
     table.set_bool("reverse-lookups", &mut reverse_lookups);
     (options, reverse_lookups)

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::names::{reverse_name, to_labels};
+use crate::proven::{Proven, Tlsa};
 use crate::resolver::{BoxFuture, DnsError, Mx, Resolver};
 
 /// Answers what it was told. Names beneath which something is known exist without records; all others do not
@@ -24,6 +25,9 @@ pub struct Fake {
     addresses: HashMap<String, Vec<IpAddr>>,
     txt: HashMap<String, Vec<String>>,
     ptr: HashMap<String, Vec<String>>,
+    tlsa: HashMap<String, Vec<Tlsa>>,
+    aliases: HashMap<String, String>,
+    secure: HashSet<String>,
     failures: HashMap<String, DnsError>,
     hanging: HashSet<String>,
     asked: Mutex<Vec<String>>,
@@ -65,6 +69,27 @@ impl Fake {
         self
     }
 
+    /// Adds a TLSA record.
+    #[must_use]
+    pub fn with_tlsa(mut self, name: &str, record: Tlsa) -> Self {
+        self.tlsa.entry(key(name)).or_default().push(record);
+        self
+    }
+
+    /// The addresses of a name are those of another.
+    #[must_use]
+    pub fn with_alias(mut self, name: &str, target: &str) -> Self {
+        self.aliases.insert(key(name), key(target));
+        self
+    }
+
+    /// DNSSEC proves what is said of this name, that it has no records with it.
+    #[must_use]
+    pub fn secure(mut self, name: &str) -> Self {
+        self.secure.insert(key(name));
+        self
+    }
+
     /// Every question for this name fails so, whatever else is known of it.
     #[must_use]
     pub fn fails(mut self, name: &str, error: DnsError) -> Self {
@@ -101,8 +126,17 @@ impl Fake {
         records.get(&name).cloned().ok_or_else(|| self.nothing(&name))
     }
 
+    async fn prove<T: Clone>(&self, kind: &str, name: &str, records: &HashMap<String, Vec<T>>) -> Proven<T> {
+        let (asked, name) = (key(name), self.aliases.get(&key(name)).cloned().unwrap_or_else(|| key(name)));
+        let answer = self.answer(kind, &name, records).await;
+        let holds = !answer.as_ref().is_err_and(DnsError::is_temporary);
+        let is_alias_secure = holds && self.secure.contains(&asked);
+        Proven { answer, is_secure: is_alias_secure && self.secure.contains(&name), name, is_alias_secure }
+    }
+
     fn nothing(&self, name: &str) -> DnsError {
         let names = self.mx.keys().chain(self.addresses.keys()).chain(self.txt.keys()).chain(self.ptr.keys());
+        let names = names.chain(self.tlsa.keys()).chain(self.aliases.keys());
         let beneath = |known: &String| {
             known.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
@@ -121,7 +155,7 @@ impl Resolver for Fake {
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        Box::pin(self.answer("A", name, &self.addresses))
+        Box::pin(async move { self.prove("A", name, &self.addresses).await.answer })
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
@@ -130,6 +164,18 @@ impl Resolver for Fake {
 
     fn ptr(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
         Box::pin(async move { self.answer("PTR", &reverse_name(address), &self.ptr).await })
+    }
+
+    fn mx_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Mx>> {
+        Box::pin(self.prove("MX", name, &self.mx))
+    }
+
+    fn addresses_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<IpAddr>> {
+        Box::pin(self.prove("A", name, &self.addresses))
+    }
+
+    fn tlsa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Tlsa>> {
+        Box::pin(self.prove("TLSA", name, &self.tlsa))
     }
 }
 
@@ -153,6 +199,30 @@ mod tests {
         assert_eq!(fake.txt("broken.example").await, Err(DnsError::TimedOut));
         assert_eq!(fake.txt("bad name").await, Err(DnsError::BadName));
         assert_eq!(fake.asked()[0], "MX xn--bcher-kva.example");
+    }
+
+    #[tokio::test]
+    async fn what_is_secure_is_told_apart() {
+        let tlsa = Tlsa { usage: 3, selector: 1, matching: 1, data: vec![7; 32] };
+        let fake = Fake::new()
+            .with_mx("example.org", 10, "alias.example.org")
+            .with_alias("alias.example.org", "mx.example.net")
+            .with_address("mx.example.net", "192.0.2.1".parse().unwrap())
+            .with_tlsa("_25._tcp.mx.example.net", tlsa.clone())
+            .fails("_25._tcp.bogus.example", DnsError::Bogus)
+            .secure("alias.example.org")
+            .secure("_25._tcp.mx.example.net")
+            .secure("_25._tcp.bogus.example")
+            .secure("none.example");
+        assert!(!fake.mx_proven("example.org").await.is_secure);
+        let addresses = fake.addresses_proven("alias.example.org").await;
+        assert_eq!((addresses.name.as_str(), addresses.is_secure), ("mx.example.net", false));
+        assert!(addresses.is_alias_secure);
+        let found = fake.tlsa("_25._tcp.mx.example.net").await;
+        assert_eq!((found.answer, found.is_secure), (Ok(vec![tlsa]), true));
+        let bogus = fake.tlsa("_25._tcp.bogus.example").await;
+        assert_eq!((bogus.answer, bogus.is_secure), (Err(DnsError::Bogus), false));
+        assert!(fake.mx_proven("none.example").await.is_secure, "so is a proof that there is nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,12 @@
 //! The resolver that asks real name servers: UDP with TCP for what does not fit, a bounded cache that honours
-//! the lifetimes of records, and no search list: every name is taken as absolute.
+//! the lifetimes of records, and no search list: every name is taken as absolute. Beside it stands a second one that validates.
+
+mod validator;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -12,11 +16,14 @@ use hickory_resolver::config::{
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as NetDnsError, NetError};
+use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use tracing::debug;
 
+use self::validator::Validator;
 use crate::names::to_labels;
+use crate::proven::{Proven, Tlsa};
 use crate::resolver::{BoxFuture, DnsError, Mx, Resolver};
 
 /// Whom to ask, how long, and how much to remember.
@@ -34,6 +41,11 @@ pub struct Options {
     pub max_ttl: Duration,
     /// The same for names and records that do not exist; 1 hour.
     pub max_negative_ttl: Duration,
+    /// Whether DNSSEC is validated for the questions that carry proof. Absent: when the servers hand out what validation
+    /// needs, which is found out by asking for the root. True: an answer that cannot be validated is a failure.
+    pub dnssec: Option<bool>,
+    /// DNSKEY records of the root, as in a zone file, in place of the root's own keys.
+    pub trust_anchor_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -45,6 +57,8 @@ impl Default for Options {
             cache_entries: 8192,
             max_ttl: Duration::from_secs(24 * 3600),
             max_negative_ttl: Duration::from_secs(3600),
+            dnssec: None,
+            trust_anchor_file: None,
         }
     }
 }
@@ -57,11 +71,16 @@ pub enum SetupError {
     System(String),
     #[error("the resolver cannot be set up: {0}")]
     Resolver(String),
+    /// The file cannot be read, or holds anything but DNSKEY records.
+    #[error("the trust anchors in {0} cannot be read: {1}")]
+    TrustAnchors(PathBuf, String),
 }
 
 /// Asks real name servers. Needs a tokio runtime when it is asked.
 pub struct Hickory {
     resolver: TokioResolver,
+    /// Absent when DNSSEC is switched off.
+    validator: Option<Validator>,
     /// For one question with all its tries.
     patience: Duration,
 }
@@ -70,22 +89,26 @@ impl Hickory {
     /// A resolver with a cache of its own.
     ///
     /// # Errors
-    /// [`SetupError::System`] when no servers are given and the system names none.
+    /// [`SetupError::System`] when no servers are given and the system names none; [`SetupError::TrustAnchors`].
     pub fn new(options: &Options) -> Result<Self, SetupError> {
-        let config = ResolverConfig::from_name_servers(servers(options)?);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let opts: &mut ResolverOpts = builder.options_mut();
-        opts.timeout = options.timeout;
-        opts.attempts = options.retries;
-        opts.cache_size = options.cache_entries;
-        opts.positive_max_ttl = Some(options.max_ttl);
-        opts.negative_max_ttl = Some(options.max_negative_ttl);
-        opts.use_hosts_file = ResolveHosts::Never;
-        opts.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
-        opts.try_tcp_on_error = true;
-        let resolver = builder.build().map_err(|error| SetupError::Resolver(error.to_string()))?;
         let tries = u32::try_from(options.retries).unwrap_or(u32::MAX).saturating_add(1);
-        Ok(Self { resolver, patience: options.timeout.saturating_mul(tries) })
+        let patience = options.timeout.saturating_mul(tries);
+        let validator = match options.dnssec {
+            Some(false) => None,
+            wanted => {
+                let resolver = build(options, Some(trust_anchors(options)?))?;
+                Some(Validator::new(resolver, wanted == Some(true), patience))
+            }
+        };
+        Ok(Self { resolver: build(options, None)?, validator, patience })
+    }
+
+    /// The validator, when there is one and what it needs is handed out.
+    async fn validator(&self) -> Option<&Validator> {
+        match &self.validator {
+            Some(validator) if validator.is_available().await => Some(validator),
+            _ => None,
+        }
     }
 
     async fn lookup(&self, name: Name, record_type: RecordType) -> Result<Lookup, DnsError> {
@@ -160,11 +183,68 @@ impl Resolver for Hickory {
             self.records(Name::from(address.to_canonical()), RecordType::PTR, pick).await
         })
     }
+
+    fn mx_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Mx>> {
+        Box::pin(async move {
+            match self.validator().await {
+                Some(validator) => validator.mx(name).await,
+                None => Proven::insecure(name, self.mx(name).await),
+            }
+        })
+    }
+
+    fn addresses_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<IpAddr>> {
+        Box::pin(async move {
+            match self.validator().await {
+                Some(validator) => validator.addresses(name).await,
+                None => Proven::insecure(name, self.addresses(name).await),
+            }
+        })
+    }
+
+    fn tlsa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Tlsa>> {
+        Box::pin(async move {
+            match self.validator().await {
+                Some(validator) => validator.tlsa(name).await,
+                None => Proven::insecure(name, Err(DnsError::NoData)),
+            }
+        })
+    }
 }
 
 impl fmt::Debug for Hickory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hickory").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+fn build(options: &Options, anchors: Option<TrustAnchors>) -> Result<TokioResolver, SetupError> {
+    let config = ResolverConfig::from_name_servers(servers(options)?);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let opts: &mut ResolverOpts = builder.options_mut();
+    opts.timeout = options.timeout;
+    opts.attempts = options.retries;
+    opts.cache_size = options.cache_entries;
+    opts.positive_max_ttl = Some(options.max_ttl);
+    opts.negative_max_ttl = Some(options.max_negative_ttl);
+    opts.use_hosts_file = ResolveHosts::Never;
+    opts.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    opts.try_tcp_on_error = true;
+    if let Some(anchors) = anchors {
+        // Proof is wanted for every CNAME on the way.
+        opts.preserve_intermediates = true;
+        builder = builder.with_trust_anchor(Arc::new(anchors));
+    }
+    builder.build().map_err(|error| SetupError::Resolver(error.to_string()))
+}
+
+fn trust_anchors(options: &Options) -> Result<TrustAnchors, SetupError> {
+    let Some(path) = &options.trust_anchor_file else { return Ok(TrustAnchors::default()) };
+    let fault = |text: String| SetupError::TrustAnchors(path.clone(), text);
+    let anchors = TrustAnchors::from_file(path).map_err(|error| fault(error.to_string()))?;
+    match anchors.is_empty() {
+        true => Err(fault("no DNSKEY record of the root is in it".to_owned())),
+        false => Ok(anchors),
     }
 }
 
@@ -213,6 +293,7 @@ fn to_dns_error(error: &NetError) -> DnsError {
             ResponseCode::NoError => DnsError::NoData,
             code => DnsError::ServFail(code.to_string()),
         },
+        NetError::Dns(NetDnsError::DnssecBogus) => DnsError::Bogus,
         NetError::Dns(NetDnsError::ResponseCode(ResponseCode::NXDomain)) => DnsError::NxDomain,
         NetError::Dns(NetDnsError::ResponseCode(code)) => DnsError::ServFail(code.to_string()),
         other => DnsError::ServFail(other.to_string()),

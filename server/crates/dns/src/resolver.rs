@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 
+use crate::proven::{Proven, Tlsa};
+
 /// A boxed future, so that a resolver can be used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -27,6 +29,9 @@ pub enum DnsError {
     /// The servers failed, or their answer was not to be trusted; asking later may help.
     #[error("the name servers failed: {0}")]
     ServFail(String),
+    /// DNSSEC says that the answer was tampered with, or its zone is ill kept; asking later may help.
+    #[error("the answer fails DNSSEC validation")]
+    Bogus,
     /// No server answered in time; asking later may help.
     #[error("the name servers did not answer in time")]
     TimedOut,
@@ -38,7 +43,7 @@ pub enum DnsError {
 impl DnsError {
     /// Whether the same question may be answered later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::ServFail(_) | Self::TimedOut)
+        matches!(self, Self::ServFail(_) | Self::Bogus | Self::TimedOut)
     }
 }
 
@@ -57,4 +62,19 @@ pub trait Resolver: Send + Sync + fmt::Debug {
 
     /// The names that the address's reverse zone gives, in lower case, without their last dot.
     fn ptr(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>>;
+
+    /// The MX records, with what DNSSEC says of them. Insecure, unless the resolver validates.
+    fn mx_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Mx>> {
+        Box::pin(async move { Proven::insecure(name, self.mx(name).await) })
+    }
+
+    /// The addresses, with what DNSSEC says of them: secure when those of both families are.
+    fn addresses_proven<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<IpAddr>> {
+        Box::pin(async move { Proven::insecure(name, self.addresses(name).await) })
+    }
+
+    /// The TLSA records. A resolver that does not validate has none to offer: they are worth nothing unproven.
+    fn tlsa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Proven<Tlsa>> {
+        Box::pin(async move { Proven::insecure(name, Err(DnsError::NoData)) })
+    }
 }

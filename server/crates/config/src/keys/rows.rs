@@ -428,6 +428,19 @@ const DNS: Section = Section {
         key("cache-entries", COUNT, "8192", "Answers that are remembered."),
         key("max-ttl", SPAN, "\"1d\"", "Answers are forgotten after this even if their records live longer."),
         key("max-negative-ttl", SPAN, "\"1h\"", "The same for names and records that do not exist."),
+        optional(
+            "dnssec",
+            FLAG,
+            "whether the name servers hand out signatures",
+            "Whether what DANE rests on is validated, beside and apart from all other questions. `true`: what cannot be validated is a \
+             failure; `false`: no DANE.",
+        ),
+        optional(
+            "trust-anchor-file",
+            PATH,
+            "the root's own keys",
+            "DNSKEY records of the root, as in a zone file: for a private root, and for tests.",
+        ),
         key(
             "reverse-lookups",
             FLAG,

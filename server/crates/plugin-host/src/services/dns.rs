@@ -74,7 +74,7 @@ fn failure(error: DnsError) -> Failure {
         DnsError::NoData => Failure::NoData,
         DnsError::NxDomain | DnsError::BadName => Failure::NxDomain,
         DnsError::TimedOut => Failure::TimedOut,
-        DnsError::ServFail(_) => Failure::ServFail,
+        DnsError::ServFail(_) | DnsError::Bogus => Failure::ServFail,
     }
 }
 
