@@ -31,6 +31,7 @@ mod rates;
 mod relay_control;
 mod relay_grants;
 mod rewriting;
+mod routes;
 mod sandbox;
 mod service_manager;
 mod submission;
