@@ -41,6 +41,22 @@ impl LocalDomains {
     }
 }
 
+impl LocalDomains {
+    /// The recipients as delivery knows them: [`Self::expand`], each mailbox in lower case and without its detail.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recipients(&self, address: &Mailbox) -> Result<Vec<Mailbox>, ExpandError> {
+        let canonical = |target: Mailbox| match self.mailbox(&target) {
+            Some((mailbox, _)) => mailbox,
+            None => target,
+        };
+        let mut seen = HashSet::new();
+        let targets = self.expand(address)?.into_iter().map(canonical);
+        Ok(targets.filter(|target| seen.insert(target.clone())).collect())
+    }
+}
+
 struct Expansion<'a> {
     table: &'a LocalDomains,
     /// The aliases that led here.

@@ -21,6 +21,7 @@ mod plugins;
 mod process;
 mod reader;
 mod reference;
+mod reports;
 mod route;
 mod secret;
 mod server;

@@ -15,7 +15,7 @@ use crate::reader::Table;
 use crate::server::Log;
 use crate::{
     acme as authority, auth, domain, limits, listener, network, outbound as delivery, plugins, process,
-    server, tls as certificates,
+    reports, server, tls as certificates,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -119,6 +119,7 @@ impl Config {
         let queue = root.table("queue", "queue");
         let mut outbound = delivery::outbound(&root, &hostname, domains.deliver);
         outbound.retry = limits::retry(&queue);
+        outbound.reports = reports::reports(&root, &queue, &inbound.local);
         // A message that may come in may go out.
         outbound.limits.hops = inbound.limits.hops;
         let bound = inbound.listeners.iter().flat_map(|listener| &listener.bind).map(SocketAddr::ip);

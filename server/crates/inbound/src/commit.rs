@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hooks::SessionFacts;
 use message::{HeaderBlock, Received, Transmission};
-use model::{Content, Envelope, Mailbox, QueueId, Reply, Timestamp};
+use model::{Content, EXPANDED, Envelope, Mailbox, Notify, Param, QueueId, Reply, Timestamp};
 use queue::{Entry, State, StoreError};
 use tracing::{error, info, warn};
 
@@ -172,30 +172,60 @@ fn recipients(
                 continue;
             }
         };
-        for address in expand(&recipient.address, transaction.id(), options) {
+        let targets = expand(&recipient.address, transaction.id(), options);
+        let mut expanded = (targets.len() > 1).then(|| for_members(&recipient.params)).flatten();
+        for address in targets {
             if !seen.insert(address.clone()) {
                 continue;
             }
             if seen.len() > options.limits.expanded_recipients {
                 return Err(Reply::new(452, (4, 5, 3), "too many recipients after aliases"));
             }
-            envelope.add_recipient(address, recipient.original.clone(), recipient.params.clone());
+            let params = match &mut expanded {
+                Some(members) => members.next(),
+                None => recipient.params.clone(),
+            };
+            envelope.add_recipient(address, recipient.original.clone(), params);
             holds.push(hold.clone());
         }
     }
     Ok((envelope, holds))
 }
 
+/// The parameters of RCPT for the members of an alias of several, whose sender wants to hear of success.
+struct Members {
+    params: Vec<Param>,
+    is_first: bool,
+}
+
+impl Members {
+    fn next(&mut self) -> Vec<Param> {
+        let mut params = self.params.clone();
+        if std::mem::take(&mut self.is_first) {
+            params.push(Param { keyword: EXPANDED.to_owned(), value: None });
+        }
+        params
+    }
+}
+
+fn for_members(params: &[Param]) -> Option<Members> {
+    let notify = params.iter().find(|param| param.keyword == "NOTIFY")?;
+    let notify = Notify::parse(notify.value.as_deref()?).filter(|notify| notify.success)?;
+    //= RFC 3461 section 5.2.7.3: success is told of the alias, as expanded, and no more asked of its members.
+    let value = Notify { success: false, ..notify }.to_string();
+    let mut params = params.to_vec();
+    params
+        .iter_mut()
+        .filter(|param| param.keyword == "NOTIFY")
+        .for_each(|param| param.value = Some(value.clone()));
+    Some(Members { params, is_first: true })
+}
+
 /// The mailboxes behind an address, as delivery knows them: aliases followed, the detail behind the name taken off (it stays in
 /// what the client named). An alias that cannot be followed ends at the address itself: delivery says what is wrong with it.
 fn expand(address: &Mailbox, queue_id: QueueId, options: &Options) -> Vec<Mailbox> {
-    let targets = options.local.expand(address).unwrap_or_else(|error| {
+    options.local.recipients(address).unwrap_or_else(|error| {
         warn!(%queue_id, rcpt = %address, %error, "the alias could not be expanded");
         vec![address.clone()]
-    });
-    let canonical = |target: Mailbox| match options.local.mailbox(&target) {
-        Some((mailbox, _)) => mailbox,
-        None => target,
-    };
-    targets.into_iter().map(canonical).collect()
+    })
 }

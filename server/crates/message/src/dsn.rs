@@ -10,7 +10,7 @@
 //! Standards: RFC 3464 (delivery status), RFC 6522 (multipart/report), RFC 6533 (beyond ASCII), RFC 3461 (6
 //! contents), RFC 3834 (automatic responses), RFC 5321 section 6.1.
 //! Limits: [`MAX_RETURNED_OCTETS`], [`MAX_DIAGNOSTIC_OCTETS`].
-//! Known gaps: a message with UTF-8 header fields between ASCII addresses is returned as message/rfc822.
+//! Known gaps: none.
 
 mod original;
 mod status;
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use model::{Content, EnhancedStatus, Mailbox, Piece, QueueId, Timestamp};
 
 use crate::date::{format_date, message_id};
+use crate::header_block::HeaderBlock;
 use crate::splice;
 use original::Returned;
 
@@ -92,8 +93,12 @@ pub struct Dsn {
     pub date: Timestamp,
     /// This host's name, in ASCII.
     pub reporting_mta: String,
-    /// The sender of the message, who gets the report.
+    /// The sender of the message, who gets the report; the postmaster when the message is a report itself.
     pub sender: Mailbox,
+    /// The message is a report that could not be delivered, or another message without a sender.
+    pub is_double_bounce: bool,
+    /// The message came with SMTPUTF8: its sender can be sent a header beyond ASCII.
+    pub is_smtputf8: bool,
     /// Of the message.
     pub queue_id: QueueId,
     /// When the message came in.
@@ -123,14 +128,14 @@ impl Dsn {
     /// # Errors
     /// What the message's source answers.
     pub fn render(&self) -> io::Result<Report> {
-        let is_utf8 = self.is_utf8();
+        let is_utf8 = self.is_utf8()?;
         let returned = Returned::of(&self.original, self.ret, is_utf8)?;
         let text = text::write(self, &returned, is_utf8);
         let status = status::write(self, is_utf8);
         let boundary = self.boundary(&[text.as_bytes(), status.as_bytes(), returned.octets()]);
         let encoding = if is_utf8 { "8bit" } else { "7bit" };
 
-        let mut head = self.header(&boundary, is_utf8 || returned.is_eight_bit());
+        let mut head = self.header(&boundary, is_utf8, is_utf8 || returned.is_eight_bit());
         head += &format!(
             "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
@@ -156,9 +161,21 @@ impl Dsn {
         })
     }
 
-    /// Whether an address is beyond ASCII.
-    fn is_utf8(&self) -> bool {
-        !self.sender.is_ascii() || self.recipients.iter().any(|recipient| !recipient.address.is_ascii())
+    /// Whether an address is beyond ASCII, or the header of a message that came with SMTPUTF8.
+    fn is_utf8(&self) -> io::Result<bool> {
+        let addresses = self.recipients.iter().map(|recipient| &recipient.address).chain([&self.sender]);
+        if addresses.into_iter().any(|address| !address.is_ascii()) {
+            return Ok(true);
+        }
+        if !self.is_smtputf8 {
+            return Ok(false);
+        }
+        //= RFC 6533 section 4: a message with a header in UTF-8 is returned as message/global, in a report that may have it.
+        match HeaderBlock::read(&self.original) {
+            Ok(block) => Ok(!block.as_bytes().is_ascii()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The worst news, which the report is named for.
@@ -168,8 +185,9 @@ impl Dsn {
         worst.into_iter().find(|action| has(*action)).unwrap_or(Action::Delivered)
     }
 
-    fn header(&self, boundary: &str, is_eight_bit: bool) -> String {
+    fn header(&self, boundary: &str, is_utf8: bool, is_eight_bit: bool) -> String {
         let subject = match self.gist() {
+            _ if self.is_double_bounce => "A report could not be delivered",
             Action::Failed => "Your message could not be delivered",
             Action::Delayed => "Your message is delayed, delivery is still being tried",
             Action::Delivered | Action::Relayed | Action::Expanded => "Your message was delivered",
@@ -182,7 +200,7 @@ impl Dsn {
              Content-Transfer-Encoding: {}\r\n",
             format_date(self.date),
             message_id(self.id, host),
-            if self.is_utf8() { "global-delivery-status" } else { "delivery-status" },
+            if is_utf8 { "global-delivery-status" } else { "delivery-status" },
             if is_eight_bit { "8bit" } else { "7bit" },
         )
     }

@@ -3,12 +3,18 @@
 //! Standards: RFC 3461 (NOTIFY, RET, ENVID, ORCPT; section 4: xtext), RFC 2852 (BY), RFC 6710 (MT-PRIORITY). What a client sent stays
 //! in the envelope as it was; here is what it means.
 
+use std::fmt;
+
 use crate::Envelope;
 
 /// Octets of an ENVID (RFC 3461 section 4.4).
 pub const MAX_ENVID_OCTETS: usize = 100;
 /// Octets of an ORCPT (RFC 3461 section 4.2).
 pub const MAX_ORCPT_OCTETS: usize = 500;
+
+/// A parameter of RCPT that no client can give and no peer gets: the first of the addresses that an alias stands for has it when the
+/// sender asked to hear of success, and is to hear that the alias was expanded (RFC 3461 section 5.2.7).
+pub const EXPANDED: &str = "X-EXPANDED";
 
 /// Of which outcomes a sender wants to hear (RFC 3461 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +28,12 @@ impl Notify {
     /// What holds when a client said nothing: failures, and delays where the server likes to tell.
     pub const UNSAID: Self = Self { success: false, failure: true, delay: true };
 
+    /// What `NEVER` means.
+    pub const NEVER: Self = Self { success: false, failure: false, delay: false };
+
     /// Reads the value; nothing when it is not valid.
     pub fn parse(value: &str) -> Option<Self> {
-        let mut notify = Self { success: false, failure: false, delay: false };
+        let mut notify = Self::NEVER;
         //= RFC 3461 section 4.1: NEVER stands alone.
         if value.eq_ignore_ascii_case("NEVER") {
             return Some(notify);
@@ -41,6 +50,16 @@ impl Notify {
             }
         }
         Some(notify)
+    }
+}
+
+/// As the value is written.
+impl fmt::Display for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
+        let said: Vec<&str> = words.iter().filter(|(is_said, _)| *is_said).map(|(_, word)| *word).collect();
+        f.write_str(if said.is_empty() { "NEVER" } else { "" })?;
+        f.write_str(&said.join(","))
     }
 }
 
@@ -142,6 +161,9 @@ mod tests {
         let all = Notify { success: true, failure: true, delay: true };
         assert_eq!(Notify::parse("success,FAILURE,Delay"), Some(all));
         assert_eq!(Notify::parse("never"), Some(Notify { success: false, failure: false, delay: false }));
+        for text in ["NEVER", "SUCCESS", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"] {
+            assert_eq!(Notify::parse(text).unwrap().to_string(), text);
+        }
         for bad in ["", "NEVER,DELAY", "SUCCESS,SUCCESS", "SUCCESS,", "ALWAYS", "SUCCESS DELAY"] {
             assert_eq!(Notify::parse(bad), None, "{bad}");
         }

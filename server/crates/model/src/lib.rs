@@ -19,7 +19,7 @@ pub use content::{Content, Piece, Source};
 pub use domain::{Domain, DomainError};
 pub use envelope::{Envelope, Param, Recipient};
 pub use esmtp::{
-    DeliverBy, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext, encode_xtext,
+    DeliverBy, EXPANDED, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext, encode_xtext,
     parse_priority,
 };
 pub use id::{QueueId, SessionId};

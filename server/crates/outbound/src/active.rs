@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use model::{Content, QueueId};
 use parking_lot::Mutex;
-use queue::{Entry, RecipientUpdate};
+use queue::Entry;
 
+use crate::notice::Notice;
 use crate::traits::Traits;
 
 /// What the postmaster wants of an entry.
@@ -43,8 +44,8 @@ pub(crate) struct Pass {
 pub(crate) struct Progress {
     /// Jobs that are not done.
     pub(crate) jobs: usize,
-    /// Recipients that have failed for good and of whom the sender is told in one report, when all jobs are done.
-    pub(crate) failed: Vec<RecipientUpdate>,
+    /// Recipients of whom the sender is told in one report, when all jobs are done; their states are recorded behind it.
+    pub(crate) told: Vec<Notice>,
 }
 
 /// Some recipients of a pass that have the same next hop; made in one transaction.

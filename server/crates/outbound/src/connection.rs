@@ -10,12 +10,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Content, Reply};
-use smtp::client::{Binding, Event, Failure, Fate, Session, Step, Transaction};
+use model::{Content, LateMode, Reply};
+use queue::Entry;
+use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::link::Link;
+use crate::notice::{self, Handover};
 use crate::octets;
 use crate::opening::Hop;
 
@@ -38,6 +40,7 @@ pub(crate) struct Connection {
     pub(crate) host: String,
     /// What was agreed in the TLS handshake, as the log names it; nothing when there was none.
     pub(crate) tls: Option<Arc<str>>,
+    is_lmtp: bool,
     /// Transactions that were started.
     pub(crate) transactions: usize,
 }
@@ -54,6 +57,7 @@ impl Connection {
             timer: Box::pin(sleep_until((now + hop.options.timeouts.greeting).into())),
             host: hop.endpoint.host.clone(),
             tls: None,
+            is_lmtp: hop.protocol == Protocol::Lmtp,
             transactions: 0,
         }
     }
@@ -84,6 +88,26 @@ impl Connection {
     /// Whether another transaction may start.
     pub(crate) fn is_ready(&self) -> bool {
         self.session.is_ready()
+    }
+
+    /// What a message that this peer takes was given to.
+    pub(crate) fn handover(&self) -> Handover {
+        match (self.is_lmtp, self.session.extensions().dsn) {
+            (_, true) => Handover::Entrusted,
+            (true, false) => Handover::Final,
+            (false, false) => Handover::Relayed,
+        }
+    }
+
+    /// Why a message whose sender wants it back in time cannot go to this peer.
+    pub(crate) fn refuses_time(&self, entry: &Entry) -> Option<Reply> {
+        //= RFC 2852 section 4: with mode R the message does not go to a host that does not look at the time.
+        let must_know = !self.is_lmtp && notice::deliver_by(entry)?.mode == LateMode::Return;
+        (must_know && !self.session.extensions().deliver_by).then(|| {
+            let text =
+                "the sender wants the message back if it is late, and the next hop does not offer DELIVERBY";
+            Reply::new(554, (5, 3, 3), text)
+        })
     }
 
     /// Whether the peer said that it takes a further transaction (RFC 9422, MAILMAX).

@@ -178,7 +178,7 @@ impl Inner {
             kept_octets,
             traits: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
-            progress: Mutex::new(Progress { jobs: jobs.len(), failed: Vec::new() }),
+            progress: Mutex::new(Progress { jobs: jobs.len(), told: Vec::new() }),
             entry,
         });
         self.active.begin(pass.entry.id, &pass);

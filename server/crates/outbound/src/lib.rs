@@ -15,7 +15,7 @@
 //! Standards: RFC 5321 (4.5.4 retries, 5 routing, 6.1 and 6.3), 3207 and 7435 (TLS by
 //! STARTTLS, where it is offered or demanded: [`demand`]), 7505 null MX, 3461 and 3464 reports, 2033 LMTP.
 //! Limits: [`Limits`]. Errors end in the queue as diagnostics; the log has a line for each attempt of each recipient.
-//! Known gaps: no warning of delays and no report of success (NOTIFY=DELAY, SUCCESS); domains
+//! Known gaps: domains
 //! that share their mail hosts do not share connections.
 
 mod active;
@@ -28,6 +28,7 @@ mod link;
 mod maildir;
 mod maildir_worker;
 mod mx;
+mod notice;
 mod octets;
 mod opening;
 mod options;
@@ -47,6 +48,7 @@ pub use demand::TlsLevel;
 pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
 pub use options::{DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, Options};
+pub use report::ReportOptions;
 pub use route::{
     Credentials, DomainPattern, DomainPatternError, NextHop, Password, Route, RouteError, Routes,
 };

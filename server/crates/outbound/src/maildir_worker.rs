@@ -13,6 +13,7 @@ use crate::active::Job;
 use crate::destination::{Destination, Next};
 use crate::engine::Inner;
 use crate::maildir::{FileName, MaildirPattern, MaildirWriter, top_fields};
+use crate::notice;
 use crate::options::Options;
 use crate::outcome::Attempt;
 use crate::preparation::{hops_exceeded, load, unreadable};
@@ -87,6 +88,9 @@ impl Round<'_> {
             return all(Attempt::own(reply));
         }
         let entry = &job.pass.entry;
+        if let Some(reply) = notice::too_late(entry, None, clock::wall()) {
+            return all(Attempt::own(reply));
+        }
         let mut deliver = |mailbox: &Mailbox| {
             if traits.was_delivered_to(mailbox) {
                 let text = format!("the message has been delivered to {mailbox} before and came back");

@@ -14,6 +14,7 @@ use tls::client::Connector;
 
 use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
+use crate::report::ReportOptions;
 use crate::route::Routes;
 
 /// A host by name or address, and a port.
@@ -179,6 +180,7 @@ pub struct Options {
     pub tls: Connector,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    pub reports: ReportOptions,
 }
 
 impl Options {
@@ -197,6 +199,7 @@ impl Options {
             tls: Connector::trusting_nobody(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            reports: ReportOptions::default(),
         }
     }
 

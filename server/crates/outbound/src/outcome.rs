@@ -14,6 +14,7 @@ use smtp::client::Fate;
 use crate::active::{Job, Pass};
 use crate::destination::Backoff;
 use crate::engine::Inner;
+use crate::notice::{self, Handover, Notice};
 use crate::opening::failure_reply;
 use crate::options::Options;
 use crate::report;
@@ -50,6 +51,8 @@ pub(crate) struct Attempt {
     pub(crate) reply: Option<Reply>,
     /// What was agreed with the host in a TLS handshake, for the log.
     pub(crate) tls: Option<Arc<str>>,
+    /// What it was when it was delivered.
+    pub(crate) handover: Handover,
 }
 
 impl Attempt {
@@ -65,7 +68,7 @@ impl Attempt {
             400.. => Verdict::Deferred,
             _ => Verdict::Delivered,
         };
-        Self { verdict, host: Some(host), reply: Some(reply), tls: None }
+        Self { verdict, host: Some(host), reply: Some(reply), tls: None, handover: Handover::Final }
     }
 
     /// The destination is being left alone.
@@ -79,7 +82,12 @@ impl Attempt {
     }
 
     pub(crate) fn untouched() -> Self {
-        Self { verdict: Verdict::Untouched, host: None, reply: None, tls: None }
+        Self { verdict: Verdict::Untouched, host: None, reply: None, tls: None, handover: Handover::Final }
+    }
+
+    /// The same, where a delivery was such a handing over.
+    pub(crate) fn handed(self, handover: Handover) -> Self {
+        Self { handover, ..self }
     }
 
     /// What a session says became of a recipient.
@@ -100,6 +108,7 @@ impl Attempt {
                 host: Some(host.to_owned()),
                 reply: Some(failure_reply(&failure)),
                 tls: None,
+                handover: Handover::Final,
             },
         }
     }
@@ -123,30 +132,31 @@ impl Inner {
     pub(crate) async fn finish(self: &Arc<Self>, job: Job, attempts: Vec<Attempt>) {
         let (options, now) = (self.options(), clock::wall());
         let entry = &job.pass.entry;
-        let (mut recorded, mut failed) = (Vec::new(), Vec::new());
+        let (mut recorded, mut told) = (Vec::new(), Vec::new());
         for (nth, attempt) in job.recipients.iter().zip(attempts) {
             let queued = &entry.recipients[*nth];
-            let Some(update) = self.judge(entry, queued, attempt, &options, now) else { continue };
-            let is_failed = matches!(update.state, State::Bounced | State::Expired);
-            match is_failed && report::is_wanted(entry, queued) {
-                true => failed.push(update),
-                false => recorded.push(update),
+            let handover = attempt.handover;
+            let Some(mut update) = self.judge(entry, queued, attempt, &options, now) else { continue };
+            let actions = notice::actions(entry, queued, &mut update, handover, &options.reports, now);
+            match actions.is_empty() {
+                true => recorded.push(update),
+                false => told.push(Notice { update, actions }),
             }
         }
         let is_last = {
             let mut progress = job.pass.progress.lock();
-            progress.failed.append(&mut failed);
+            progress.told.append(&mut told);
             progress.jobs -= 1;
             if progress.jobs == 0 {
-                failed.append(&mut progress.failed);
+                told.append(&mut progress.told);
             }
             progress.jobs == 0
         };
-        let report = match failed.is_empty() {
+        let report = match told.is_empty() {
             true => None,
-            false => self.report(&job.pass, &mut failed, &options, now).await,
+            false => self.report(&job.pass, &mut told, &options, now).await,
         };
-        recorded.append(&mut failed);
+        recorded.extend(told.into_iter().map(|notice| notice.update));
         self.record(entry, recorded).await;
         if let Some((entry, content)) = report {
             self.take(entry, content);
@@ -161,25 +171,31 @@ impl Inner {
         &self,
         entry: &Entry,
         queued: &QueuedRecipient,
-        attempt: Attempt,
+        mut attempt: Attempt,
         options: &Options,
         now: Timestamp,
     ) -> Option<RecipientUpdate> {
+        if let Verdict::Deferred | Verdict::BackedOff { .. } = attempt.verdict
+            && let Some(reply) = notice::too_late(entry, Some(&short(attempt.reply.as_ref())), now)
+        {
+            attempt = Attempt { host: attempt.host, ..Attempt::own(reply) };
+        }
         let reply = short(attempt.reply.as_ref());
         let is_attempt = !matches!(attempt.verdict, Verdict::BackedOff { .. });
         let attempts = queued.attempts.saturating_add(u32::from(is_attempt));
+        let waiting = |due| State::Waiting { due: notice::no_later_than(due, entry, queued, now) };
         let (state, counter) = match attempt.verdict {
             Verdict::Untouched => return None,
             Verdict::BackedOff { since, until } => {
                 match after_back_off(entry, queued, &options.retry, since, until, now) {
-                    Some(due) => (State::Waiting { due }, &self.counters.deferred),
+                    Some(due) => (waiting(due), &self.counters.deferred),
                     None => (State::Expired, &self.counters.expired),
                 }
             }
             Verdict::Delivered => (State::Delivered, &self.counters.delivered),
             Verdict::Refused => (State::Bounced, &self.counters.bounced),
             Verdict::Deferred => match options.retry.next(entry.arrived, now, attempts, &mut rand::rng()) {
-                Some(due) => (State::Waiting { due }, &self.counters.deferred),
+                Some(due) => (waiting(due), &self.counters.deferred),
                 None => (State::Expired, &self.counters.expired),
             },
         };
@@ -205,26 +221,25 @@ impl Inner {
         Some(RecipientUpdate { id: queued.recipient.id, state, attempts, last, warned: queued.warned })
     }
 
-    /// Commits a report on recipients that have failed. When that fails, they are put off instead: the sender must hear of them.
+    /// Commits a report on recipients. When that fails, those that have failed are put off instead: the sender must hear of them.
     async fn report(
         &self,
         pass: &Pass,
-        failed: &mut [RecipientUpdate],
+        told: &mut [Notice],
         options: &Options,
         now: Timestamp,
     ) -> Option<(Arc<Entry>, model::Content)> {
         let content = pass.content.lock().clone();
-        match report::commit(&self.store, &pass.entry, content, failed, options, now).await {
-            Ok(report) => {
+        match report::commit(&self.store, &pass.entry, content, told, options, now).await {
+            Ok(None) => None,
+            Ok(Some(report)) => {
                 Counters::add(&self.counters.reports);
                 tracing::info!(queue_id = %pass.entry.id, report_id = %report.0.id, "reported to the sender");
                 Some(report)
             }
             Err(error) => {
                 tracing::error!(queue_id = %pass.entry.id, %error, "the report to the sender could not be queued");
-                for update in failed {
-                    update.state = State::Waiting { due: now + postponement() };
-                }
+                told.iter_mut().for_each(|notice| put_off(notice, now));
                 None
             }
         }
@@ -280,6 +295,16 @@ fn after_back_off(
     let was_tried = since >= retry.deadline(entry.arrived);
     let is_news = queued.last.as_ref().is_some_and(|last| last.at < since);
     (!(was_tried && is_news)).then(|| retry.untried(entry.arrived, now, until, &mut rand::rng()))
+}
+
+/// Takes back what cannot be told: a failure, or that a warning was sent. What was delivered stays so.
+fn put_off(notice: &mut Notice, now: Timestamp) {
+    let update = &mut notice.update;
+    match update.state {
+        State::Bounced | State::Expired => update.state = State::Waiting { due: now + postponement() },
+        State::Waiting { .. } if update.warned == Some(now) => update.warned = None,
+        _ => {}
+    }
 }
 
 fn postponement() -> Duration {

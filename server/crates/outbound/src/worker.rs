@@ -16,6 +16,7 @@ use crate::destination::{Destination, Next};
 use crate::engine::Inner;
 use crate::maildir_worker;
 use crate::mx::{self, Endpoint};
+use crate::notice;
 use crate::opening::{self, Hop, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
@@ -149,6 +150,10 @@ impl Worker {
             self.inner.finish_all(job, Attempt::own(reply)).await;
             return Ran::Done;
         }
+        if let Some(reply) = notice::too_late(&job.pass.entry, None, clock::wall()) {
+            self.inner.finish_all(job, Attempt::own(reply)).await;
+            return Ran::Done;
+        }
         // A connection that was kept may have died unnoticed: then a fresh one has a try at once.
         for is_second in [false, true] {
             let is_worn = |connection: &Connection| {
@@ -189,6 +194,9 @@ impl Worker {
         let entry = &job.pass.entry;
         let recipients: Vec<&Recipient> =
             job.recipients.iter().map(|nth| &entry.recipients[*nth].recipient).collect();
+        if let Some(reply) = connection.refuses_time(entry) {
+            return Some(vec![Attempt::own(reply); recipients.len()]);
+        }
         let transaction = Transaction {
             sender: &entry.sender,
             sender_params: &entry.sender_params,
@@ -221,7 +229,11 @@ impl Worker {
             Some(reply) => self.destination.broke(&reply, &options.limits, clock::now()),
             None => self.destination.went_well(),
         }
-        let attempt = |fate| Attempt::from_fate(fate, &connection.host).over(connection.tls.as_ref());
+        let handover = connection.handover();
+        let attempt = |fate| {
+            let attempt = Attempt::from_fate(fate, &connection.host).over(connection.tls.as_ref());
+            attempt.handed(handover)
+        };
         Some(fates.into_iter().map(attempt).collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod limits;
 mod plugins;
+mod reports;
 mod route;
 mod users;
 
@@ -9,6 +10,7 @@ use super::acme::ACME;
 use super::{Default, Key, Section};
 use limits::LIMITS;
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
+use reports::REPORTS;
 use route::ROUTE;
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 
@@ -69,6 +71,7 @@ pub const SECTIONS: &[Section] = &[
     DNS,
     LIMITS,
     QUEUE,
+    REPORTS,
     PLUGINS,
     PLUGIN,
     GRANTS,
@@ -117,6 +120,7 @@ const ROOT: Section = Section {
         optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
         optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
+        optional("reports", TABLE, "defaults", "What senders are told, and how; see `[reports]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
         optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
         optional(
@@ -463,6 +467,13 @@ const QUEUE: Section = Section {
              shortened by up to 10 %.",
         ),
         key("expire", SPAN, "\"5d\"", "A message that is older is given up, and its sender told."),
+        key(
+            "delay-warning",
+            SPAN,
+            "\"4h\"",
+            "A message that is older and still waits is told of, once for each recipient, unless its sender does not want it (RFC 3461); \
+             `\"0s\"`: no message is.",
+        ),
         key(
             "min-free",
             SIZE,

@@ -41,6 +41,8 @@ fn dsn(recipients: Vec<DsnRecipient>, original: &str) -> Dsn {
         date: Timestamp(1_795_343_748_000),
         reporting_mta: "mx.example.org".to_owned(),
         sender: mailbox("ann@example.org"),
+        is_double_bounce: false,
+        is_smtputf8: false,
         queue_id: QueueId(7),
         arrival: Timestamp(1_795_340_000_000),
         envelope_id: None,
@@ -129,6 +131,20 @@ fn addresses_beyond_ascii_make_a_global_report() {
     assert!(status.contains("Final-Recipient: utf-8; jürgen@bücher.example\r\n"), "{status}");
     assert!(status.contains("Original-Recipient: utf-8; jürgen@bücher.example\r\n"), "{status}");
     assert!(status.contains("Diagnostic-Code: smtp; 550 5.1.1 grüß dich\r\n"), "{status}");
+}
+
+#[test]
+fn a_header_beyond_ascii_of_a_message_with_smtputf8_makes_a_global_report() {
+    for (ret, returned) in [(Ret::Full, "message/global"), (Ret::Headers, "message/global-headers")] {
+        let mut dsn = dsn(vec![failed()], "Subject: grüß dich\r\n\r\nHi\r\n");
+        (dsn.is_smtputf8, dsn.ret) = (true, ret);
+        let report = dsn.render().unwrap();
+        check(&report);
+        assert!(report.is_utf8);
+        assert_eq!(parts(&report).0[2..], ["message/global-delivery-status", returned]);
+        dsn.original = Bytes::from_static(ORIGINAL.as_bytes()).into();
+        assert!(!dsn.render().unwrap().is_utf8, "nothing in it needs it");
+    }
 }
 
 #[test]

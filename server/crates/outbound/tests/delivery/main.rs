@@ -6,6 +6,7 @@ mod authority;
 mod control;
 mod dialogue;
 mod local;
+mod notices;
 mod peer;
 mod reports;
 mod routing;
