@@ -6,19 +6,38 @@ use std::time::Instant;
 use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 use model::{Mailbox, Recipient, ReversePath};
-use smtp::client::{Event, Options, Protocol, Session, Timeouts, Transaction};
+use smtp::client::{Binding, Credentials, Event, Options, Protocol, Session, Timeouts, Tls, Transaction};
 
 fuzz_target!(|octets: &[u8]| {
     let mut input = Input(octets);
-    let protocol = if input.octet() & 1 == 0 { Protocol::Smtp } else { Protocol::Lmtp };
+    let ways = input.octet();
     let cuts = input.cuts();
-    assert_eq!(converse(protocol, input.0, cuts), converse(protocol, input.0, &[]));
+    assert_eq!(converse(ways, input.0, cuts), converse(ways, input.0, &[]));
 });
 
+/// Protocol, TLS and credentials by the bits of an octet.
+fn options(ways: u8) -> Options {
+    let binding = Some(Binding { kind: "tls-exporter", data: vec![7; 32] });
+    let credentials = Credentials {
+        username: "user".to_owned(),
+        password: "pencil".to_owned(),
+        nonce: "rOprNGfwEbeRWgbNEkqO".to_owned(),
+    };
+    let tls = [Tls::Never, Tls::IfOffered, Tls::Required, Tls::Implicit][usize::from(ways >> 1 & 3)];
+    Options {
+        hostname: "client.example".to_owned(),
+        protocol: if ways & 1 == 0 { Protocol::Smtp } else { Protocol::Lmtp },
+        tls,
+        binding: binding.filter(|_| tls == Tls::Implicit),
+        credentials: Some(credentials).filter(|_| ways & 8 != 0),
+        timeouts: Timeouts::default(),
+    }
+}
+
 /// What the driver heard, and what was sent.
-fn converse(protocol: Protocol, wire: &[u8], cuts: &[u8]) -> (Vec<Event>, Vec<u8>) {
+fn converse(ways: u8, wire: &[u8], cuts: &[u8]) -> (Vec<Event>, Vec<u8>) {
     let now = Instant::now();
-    let options = Options { hostname: "client.example".to_owned(), protocol, timeouts: Timeouts::default() };
+    let options = options(ways);
     let mut talk =
         Talk { session: Session::new(options, now), events: Vec::new(), sent: Vec::new(), started: 0, now };
     for piece in Input::pieces(wire, cuts) {
@@ -48,8 +67,10 @@ impl Talk {
     fn pump(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
+                Event::StartTls => self.session.secured(None, self.now),
                 Event::ContentWanted => {
-                    self.session.content(b"Subject: x\r\n\r\n.dot\nbare", self.now);
+                    self.session.content(b"Subject: x\r\n\r\n", self.now);
+                    self.session.content(b".dot\nbare", self.now);
                     self.session.end_content(self.now);
                 }
                 Event::Ready | Event::Done(_) if self.session.is_ready() => self.start(),
@@ -82,6 +103,7 @@ impl Talk {
                 recipients: &[&recipients[0], &recipients[1]],
                 size: 24,
                 eight_bit: self.started == 2,
+                deliver_by: None,
                 utf8_header: false,
             },
             self.now,

@@ -5,8 +5,9 @@
 //! a clock. A body is never copied to be edited: an edited message is a list of old ranges and new bytes.
 //!
 //! Standards: RFC 5322 (header fields), RFC 5321 (4.4 trace fields, 6.3 loops), RFC 2045 to 2047 and 2231
-//! (MIME), RFC 3464, 6522 and 6533 (delivery status notifications), RFC 3848 and 6531 (transmission types).
+//! (MIME), RFC 6152 section 3 (conversion to 7 bits), RFC 3464, 6522 and 6533 (delivery status notifications), RFC 3848 and 6531 (transmission types).
 
+mod conversion;
 mod date;
 mod draft;
 mod dsn;
@@ -17,6 +18,7 @@ mod shape;
 mod splice;
 mod trace;
 
+pub use conversion::{ConversionError, to_seven_bit};
 pub use date::{format_date, message_id};
 pub use draft::Draft;
 pub use dsn::{Action, Dsn, DsnRecipient, MAX_DIAGNOSTIC_OCTETS, MAX_RETURNED_OCTETS, Report, Ret};

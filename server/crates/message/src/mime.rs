@@ -39,6 +39,8 @@ pub struct Part {
     pub disposition: Option<String>,
     /// In lower case; `7bit` where the header says nothing.
     pub encoding: String,
+    /// Where the part's own header begins, counted from the body's first octet; for the message itself it is nowhere in the body.
+    pub(crate) header: u64,
     /// Where the content begins, still encoded, counted from the body's first octet.
     pub offset: u64,
     /// Octets of the content, still encoded, without the line end that belongs to the next boundary.
@@ -128,7 +130,9 @@ fn parse(mut view: View, root: Part) -> Structure {
             parent => format!("{parent}.{nth}"),
         };
         let content = view.in_body(place.content.0, place.content.1);
-        parts.push(describe(view.slice(place.header.0, place.header.1), &path, in_digest, content));
+        let mut part = describe(view.slice(place.header.0, place.header.1), &path, in_digest, content);
+        part.header = view.in_body(place.header.0, place.header.1).0;
+        parts.push(part);
     }
     Structure { parts, complete: places.complete && view.is_complete() }
 }
@@ -224,6 +228,7 @@ fn describe(head: &[u8], path: &str, in_digest: bool, (begin, end): (u64, u64)) 
         filename: attribute(disposition, "filename").or_else(|| attribute(content_type, "name")),
         disposition: disposition.map(|value| value.ctype().to_ascii_lowercase()),
         encoding: encoding.unwrap_or_else(|| "7bit".to_owned()),
+        header: begin,
         offset: begin,
         len: end - begin,
     }

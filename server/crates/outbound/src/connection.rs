@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use model::{Content, LateMode, Reply};
 use queue::Entry;
-use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction};
+use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction, Unsendable};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
+use crate::conversion;
 use crate::link::Link;
 use crate::notice::{self, Handover};
 use crate::octets;
@@ -116,11 +117,34 @@ impl Connection {
     }
 
     /// Gives a message to its recipients, in as many transactions as the peer wants to have of it. Afterwards [`Self::is_ready`] says
-    /// whether the connection is still good.
+    /// whether the connection is still good. Content that the peer takes only when it is encoded is encoded.
     ///
     /// # Errors
     /// As [`Self::transact`].
     pub(crate) async fn deliver(
+        &mut self,
+        transaction: &Transaction<'_>,
+        content: &Content,
+    ) -> io::Result<Vec<Fate>> {
+        if self.session.wants_seven_bit(transaction) {
+            return match conversion::to_seven_bit(content.clone()).await? {
+                Ok(encoded) => {
+                    let params = conversion::without_body(transaction.sender_params);
+                    let size = encoded.len();
+                    let encoded_one =
+                        Transaction { sender_params: &params, size, eight_bit: false, ..*transaction };
+                    self.deliver_as_it_is(&encoded_one, &encoded).await
+                }
+                Err(why) => {
+                    let fate = Fate::Unsendable(Unsendable::Unconvertible(why));
+                    Ok(vec![fate; transaction.recipients.len()])
+                }
+            };
+        }
+        self.deliver_as_it_is(transaction, content).await
+    }
+
+    async fn deliver_as_it_is(
         &mut self,
         transaction: &Transaction<'_>,
         content: &Content,

@@ -21,6 +21,7 @@
 mod active;
 mod connection;
 mod control;
+mod conversion;
 mod demand;
 mod destination;
 mod engine;

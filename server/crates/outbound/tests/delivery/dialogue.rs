@@ -7,7 +7,7 @@ use model::Reply;
 use smtp::client::Timeouts;
 
 use crate::peer::{Act, Peer, say};
-use crate::{CONTENT, Post, letter, local, options, relay};
+use crate::{CONTENT, Post, letter, local, options, param, relay};
 
 #[tokio::test]
 async fn a_message_reaches_all_its_recipients_in_one_transaction() {
@@ -185,17 +185,83 @@ async fn a_large_message_arrives_whole() {
 }
 
 #[tokio::test]
-async fn eight_bit_content_goes_to_peers_that_offer_to_take_it() {
+async fn eight_bit_content_goes_as_it_is_to_peers_that_take_it_and_encoded_to_the_others() {
     let peer = Peer::friendly().await;
     let seven_bit = Peer::at("EHLO", say("250 mx")).await;
     let options = local(options(), "eight.example", relay(&peer));
     let post = Post::office(local(options, "seven.example", relay(&seven_bit)));
     let mut umlaut = letter(&["a@eight.example", "a@seven.example"]);
-    umlaut.content = "Subject: x\r\n\r\n\u{fc}\r\n".to_owned().into();
+    umlaut.content = "Subject: x\r\n\r\nWe say gr\u{fc}n to it.\r\n".to_owned().into();
+    umlaut.sender_params = vec![param("BODY", "8BITMIME")];
+    let content = umlaut.content.clone();
     let id = post.takes(umlaut);
-    post.until_states(id, &["delivered", "bounced"]).await;
-    assert!(peer.taken()[0].mail.ends_with(" BODY=8BITMIME"));
-    let reply = post.shelf.look(|kept| kept.entry(id).recipients[1].last.clone().unwrap().reply);
-    assert!(reply.starts_with(&Reply::new(554, (5, 6, 3), "").to_string()), "{reply}");
+    post.until_states(id, &["delivered", "delivered"]).await;
+    assert!(peer.taken()[0].mail.ends_with(" BODY=8BITMIME") && peer.taken()[0].content == content);
+    let taken = &seven_bit.taken()[0];
+    assert!(!taken.mail.contains("BODY"), "{}", taken.mail);
+    let encoded = b"quoted-printable\r\n\r\nWe say gr=C3=BCn to it.\r\n";
+    assert!(taken.content.is_ascii() && taken.content.ends_with(encoded));
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn content_that_cannot_be_encoded_comes_back_with_its_reason() {
+    let seven_bit = Peer::at("EHLO", say("250 mx")).await;
+    let post = Post::office(local(options(), "to.example", relay(&seven_bit)));
+    for (head, why) in
+        [("Subject: \u{fc}", "a header field"), ("Content-Type: message/rfc822", "a message within it")]
+    {
+        let mut odd = letter(&["a@to.example"]);
+        odd.content = format!("{head}\r\n\r\nSubject: y\r\n\r\n\u{fc}\r\n").into();
+        let id = post.takes(odd);
+        post.until_states(id, &["bounced"]).await;
+        let reply = post.reply(id);
+        assert!(
+            reply.starts_with(&Reply::new(554, (5, 6, 3), "").to_string()) && reply.contains(why),
+            "{reply}"
+        );
+    }
+    assert!(seven_bit.taken().is_empty());
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn recipients_that_a_peer_has_no_room_for_follow_at_once() {
+    // No more than two in a transaction, of which it tells by LIMITS or not at all.
+    for offers in ["250 PIPELINING", "250 LIMITS RCPTMAX=2", "250 LIMITS MAILMAX=3"] {
+        let room = std::sync::atomic::AtomicUsize::new(0);
+        let peer = Peer::with(move |step, _, _| match step {
+            "EHLO" => say(&format!("250-mx\r\n{offers}")),
+            "MAIL" => {
+                room.store(2, Ordering::Relaxed);
+                Act::Usual
+            }
+            "RCPT" if room.load(Ordering::Relaxed) == 0 => say("452 4.5.3 too many recipients"),
+            "RCPT" => {
+                room.fetch_sub(1, Ordering::Relaxed);
+                Act::Usual
+            }
+            _ => Act::Usual,
+        })
+        .await;
+        let post = Post::office(local(options(), "to.example", relay(&peer)));
+        let rcpts = ["a", "b", "c", "d", "e"].map(|local| format!("{local}@to.example"));
+        let id = post.takes(letter(&rcpts.each_ref().map(String::as_str)));
+        post.until_states(id, &["delivered"; 5]).await;
+        let sizes: Vec<_> = peer.taken().iter().map(|taken| taken.rcpts.len()).collect();
+        assert_eq!((sizes, peer.connections()), (vec![2, 2, 1], 1), "{offers}");
+        post.closes().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_takes_as_many_messages_as_the_peer_announces() {
+    let peer = Peer::at("EHLO", say("250-mx\r\n250 LIMITS MAILMAX=2")).await;
+    let post = Post::office(local(options(), "to.example", relay(&peer)));
+    for _ in 0..5 {
+        let id = post.takes(letter(&["a@to.example"]));
+        post.until_states(id, &["delivered"]).await;
+    }
+    assert_eq!(peer.connections(), 3);
     post.closes().await;
 }

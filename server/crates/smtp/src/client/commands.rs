@@ -8,6 +8,14 @@ use model::{Domain, Mailbox, Param, Recipient, ReversePath};
 use super::extensions::Extensions;
 use super::transaction::{Transaction, Unsendable};
 
+/// Whether a peer that offers these extensions takes the content only when it is encoded.
+pub(super) fn wants_seven_bit(transaction: &Transaction<'_>, offered: &Extensions) -> bool {
+    match is_binary(transaction) {
+        true => !(offered.chunking && offered.binary_mime),
+        false => transaction.eight_bit && !offered.eight_bit_mime,
+    }
+}
+
 /// Whether the transaction as a whole can go to a peer that offers these extensions.
 pub(super) fn check(
     transaction: &Transaction<'_>,

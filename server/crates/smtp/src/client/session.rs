@@ -251,6 +251,11 @@ impl Session {
         }
     }
 
+    /// Whether the content of a transaction has to be encoded before this peer takes it (RFC 6152 section 3, RFC 3030 section 3).
+    pub fn wants_seven_bit(&self, transaction: &Transaction<'_>) -> bool {
+        commands::wants_seven_bit(transaction, &self.offered)
+    }
+
     /// Starts a transaction. To be called when the session is ready; without recipients there is nothing to do.
     ///
     /// Recipients that this peer cannot be given have their fate at once; if that is all of them, `Done` follows at once.

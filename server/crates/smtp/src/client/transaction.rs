@@ -103,6 +103,9 @@ pub enum Unsendable {
     EightBit,
     #[error("the message is binary and the next hop does not offer BINARYMIME and CHUNKING")]
     Binary,
+    /// Neither as it is nor encoded.
+    #[error("the next hop takes no content of this kind, and it cannot be encoded: {0}")]
+    Unconvertible(&'static str),
     #[error("the message must not leave without TLS and REQUIRETLS, which the next hop does not offer")]
     RequireTls,
     #[error("the address or header is internationalised and the next hop does not offer SMTPUTF8")]
@@ -116,7 +119,7 @@ impl Unsendable {
     pub fn reply(&self) -> Reply {
         let (code, status) = match self {
             //= RFC 6152 section 3: content that cannot be converted is a failure, not to be sent as it is.
-            Self::EightBit | Self::Binary => (554, (5, 6, 3)),
+            Self::EightBit | Self::Binary | Self::Unconvertible(_) => (554, (5, 6, 3)),
             //= RFC 8689 section 4.2.1: 5.7.30, the next hop does not support REQUIRETLS.
             Self::RequireTls => (550, (5, 7, 30)),
             //= RFC 6531 section 3.5: 5.6.7, non-ASCII addresses are not permitted for that recipient.
