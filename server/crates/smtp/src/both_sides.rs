@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Mailbox, Recipient, Reply, ReversePath, Timestamp};
+use model::{Mailbox, Param, Recipient, Reply, ReversePath, Timestamp};
 use proptest::prelude::*;
 
 use crate::{client, server};
@@ -133,6 +133,8 @@ struct Mail {
     sender: ReversePath,
     recipients: Vec<Recipient>,
     content: Vec<u8>,
+    /// Lines mean nothing in the content (BODY=BINARYMIME).
+    is_binary: bool,
 }
 
 fn mailbox() -> impl Strategy<Value = Mailbox> {
@@ -148,8 +150,13 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn mail() -> impl Strategy<Value = Mail> {
-    (proptest::option::of(mailbox()), proptest::collection::vec(mailbox(), 1..5), content()).prop_map(
-        |(sender, recipients, content)| Mail {
+    let content = prop_oneof![
+        content().prop_map(|lines| (lines, false)),
+        proptest::collection::vec(any::<u8>(), 0..400).prop_map(|octets| (octets, true)),
+    ];
+    (proptest::option::of(mailbox()), proptest::collection::vec(mailbox(), 1..5), content).prop_map(
+        |(sender, recipients, (content, is_binary))| Mail {
+            is_binary,
             sender: sender.map_or(ReversePath::Null, ReversePath::Mailbox),
             recipients: recipients
                 .into_iter()
@@ -166,14 +173,17 @@ proptest! {
         mails in proptest::collection::vec(mail(), 1..4),
         lmtp: bool,
         cuts in proptest::collection::vec(1usize..200, 1..20),
+        piece in 1usize..200,
     ) {
         let mut wire = Wire::new(lmtp, &cuts);
         prop_assert_eq!(wire.next_event(), client::Event::Ready);
         for mail in &mails {
             let recipients: Vec<&Recipient> = mail.recipients.iter().collect();
+            let body = Param { keyword: "BODY".to_owned(), value: Some("BINARYMIME".to_owned()) };
+            let params: Vec<Param> = mail.is_binary.then_some(body).into_iter().collect();
             let transaction = client::Transaction {
                 sender: &mail.sender,
-                sender_params: &[],
+                sender_params: &params,
                 recipients: &recipients,
                 size: mail.content.len() as u64,
                 eight_bit: !mail.content.is_ascii(),
@@ -185,7 +195,9 @@ proptest! {
             let mut event = wire.next_event();
             let wanted: Vec<String> = recipients.iter().map(|r| r.address.to_string()).filter(|a| !a.starts_with("no")).collect();
             if event == client::Event::ContentWanted {
-                wire.client.content(&mail.content, now);
+                for piece in mail.content.chunks(piece) {
+                    wire.client.content(piece, now);
+                }
                 wire.client.end_content(now);
                 event = wire.next_event();
             }

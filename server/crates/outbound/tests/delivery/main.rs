@@ -6,6 +6,7 @@ mod authority;
 mod control;
 mod dialogue;
 mod local;
+mod lying;
 mod notices;
 mod peer;
 mod reports;
