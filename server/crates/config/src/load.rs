@@ -117,7 +117,7 @@ impl Config {
         inbound.limits.rates.exempt =
             network::rate_exempt(&limits).unwrap_or_else(|| inbound.relay_networks.clone());
         let queue = root.table("queue", "queue");
-        let mut outbound = delivery::outbound(&root, &hostname, domains.deliver);
+        let mut outbound = delivery::outbound(&root, &hostname, &data_dir, domains.deliver);
         outbound.retry = limits::retry(&queue);
         outbound.reports = reports::reports(&root, &queue, &inbound.local);
         // A message that may come in may go out.

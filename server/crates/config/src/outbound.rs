@@ -1,9 +1,10 @@
 //! `[outbound]`, beside the smarthost, which is a route.
 
+use std::path::Path;
 use std::time::Duration;
 
 use model::Domain;
-use outbound::{Limits, LocalDomains, Options};
+use outbound::{Limits, LocalDomains, MtaStsOptions, Options};
 use smtp::client::Timeouts;
 
 use crate::reader::Table;
@@ -14,7 +15,7 @@ const MS: Duration = Duration::from_millis(1);
 const MILLION: u64 = 1_000_000;
 
 /// The options that `[outbound]` gives; the others are the caller's to fill in.
-pub(crate) fn outbound(root: &Table<'_>, hostname: &str, local: LocalDomains) -> Options {
+pub(crate) fn outbound(root: &Table<'_>, hostname: &str, data_dir: &Path, local: LocalDomains) -> Options {
     let table = root.table("outbound", "outbound");
     let mut options = Options::new(hostname);
     options.routes = routes(root, &local);
@@ -24,6 +25,11 @@ pub(crate) fn outbound(root: &Table<'_>, hostname: &str, local: LocalDomains) ->
     options.own_names = names.unwrap_or_default().into_iter().map(|(_, name)| name).collect();
     table.set_choice("tls", &mut options.tls_level, &TLS_LEVELS);
     options.authorities.ca_file = table.path("ca-file");
+    table.set_bool("dane", &mut options.dane);
+    let (mut mta_sts, mut port) = (true, 443);
+    table.set_bool("mta-sts", &mut mta_sts);
+    table.set_count("mta-sts-port", &mut port, 1..=65_535);
+    options.mta_sts = mta_sts.then(|| MtaStsOptions { folder: data_dir.join("mta-sts"), port });
     options.timeouts = timeouts(&table.table("timeouts", "outbound.timeouts"));
     options.limits = limits(&table.table("limits", "outbound.limits"));
     options

@@ -85,6 +85,7 @@ impl Config {
         let ca = self.acme.as_ref().and_then(|acme| acme.ca_file.as_deref());
         places.extend(ca.and_then(Path::parent).map(reads));
         places.extend(self.outbound.authorities.ca_file.as_deref().and_then(Path::parent).map(reads));
+        places.extend(self.dns.trust_anchor_file.as_deref().and_then(Path::parent).map(reads));
         for delivery in self.outbound.domains.deliveries() {
             match delivery {
                 DeliverTo::Maildir(pattern) => places.push(writes(&pattern.root())),

@@ -36,6 +36,8 @@ pub(crate) struct Demand {
     pub(crate) trust: Trust,
     /// Whether there is no session rather than a plain one.
     pub(crate) must_encrypt: bool,
+    /// The name that is asked for by SNI and that the certificate is for, where it is not the host's.
+    pub(crate) name: Option<String>,
     /// Who demands it, as in `asked for by the configuration`.
     pub(crate) reason: &'static str,
 }
@@ -50,7 +52,7 @@ impl Demand {
             TlsLevel::Verified => (Encryption::StartTls, Trust::WebPki, true),
             TlsLevel::Implicit => (Encryption::Implicit, Trust::WebPki, true),
         };
-        Self { encryption, trust, must_encrypt, reason: "the configuration" }
+        Self { encryption, trust, must_encrypt, name: None, reason: "the configuration" }
     }
 
     /// What the session does.

@@ -10,12 +10,13 @@ use dns::Resolver;
 use model::{Content, QueueId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use queue::{Courier, Entry, State, Store};
+use tls_policy::{Https, MtaSts};
 use tokio::sync::Semaphore;
 
 use crate::active::{Active, Job, Pass, Progress};
 use crate::control::Applied;
 use crate::destination::Destination;
-use crate::options::Options;
+use crate::options::{MtaStsOptions, Options};
 use crate::scheduler::{self, Schedule};
 use crate::site::Site;
 use crate::stats::{Counters, Stats};
@@ -30,6 +31,8 @@ pub struct Engine {
 
 pub(crate) struct Inner {
     options: RwLock<Arc<Options>>,
+    /// Finds policies as these options say.
+    mta_sts: RwLock<Option<Arc<MtaSts>>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) active: Active,
@@ -58,6 +61,7 @@ impl Engine {
     pub fn start(options: Arc<Options>, store: Arc<dyn Store>, resolver: Arc<dyn Resolver>) -> Self {
         let deliveries = Arc::new(Semaphore::new(options.limits.deliveries.clamp(1, Semaphore::MAX_PERMITS)));
         let inner = Arc::new(Inner {
+            mta_sts: RwLock::new(finder(&options, &resolver)),
             options: RwLock::new(options),
             store,
             resolver,
@@ -77,6 +81,7 @@ impl Engine {
 
     /// Swaps the options; attempts under way keep the old ones. `limits.deliveries` keeps its first value.
     pub fn reload(&self, options: Arc<Options>) {
+        *self.inner.mta_sts.write() = finder(&options, &self.inner.resolver);
         *self.inner.options.write() = options;
     }
 
@@ -115,6 +120,13 @@ impl Engine {
     }
 }
 
+/// Whoever finds MTA-STS policies. What an earlier one has fetched it reads from the disk.
+fn finder(options: &Options, resolver: &Arc<dyn Resolver>) -> Option<Arc<MtaSts>> {
+    let MtaStsOptions { folder, port } = options.mta_sts.clone()?;
+    let fetcher = Https::new(Arc::clone(resolver), options.tls.web_pki(), port);
+    Some(Arc::new(MtaSts::new(tls_policy::Options { folder }, Arc::clone(resolver), Arc::new(fetcher))))
+}
+
 impl Courier for Engine {
     fn take(&self, entry: Arc<Entry>, content: Content) {
         self.inner.take(entry, content);
@@ -124,6 +136,10 @@ impl Courier for Engine {
 impl Inner {
     pub(crate) fn options(&self) -> Arc<Options> {
         Arc::clone(&self.options.read())
+    }
+
+    pub(crate) fn mta_sts(&self) -> Option<Arc<MtaSts>> {
+        self.mta_sts.read().clone()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -34,6 +34,7 @@ mod octets;
 mod opening;
 mod options;
 mod outcome;
+mod policy;
 mod preparation;
 mod report;
 mod route;
@@ -48,7 +49,9 @@ pub use control::Applied;
 pub use demand::TlsLevel;
 pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
-pub use options::{DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, Options};
+pub use options::{
+    DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, MtaStsOptions, Options,
+};
 pub use report::ReportOptions;
 pub use route::{
     Credentials, DomainPattern, DomainPatternError, NextHop, Password, Route, RouteError, Routes,

@@ -1,13 +1,13 @@
 //! Which hosts to try for a site, in which order.
 //!
 //! Standards: RFC 5321 section 5.1 (preference, equals at random, own host, implicit MX), RFC 7505 (null MX), RFC 5321 section
-//! 4.1.3 (address literals), RFC 3463 (statuses).
+//! 4.1.3 (address literals), RFC 3463 (statuses), RFC 7672 section 2.2 (which hosts may have TLSA records).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use dns::{DnsError, Mx, Resolver};
+use dns::{DnsError, Mx, Proven, Resolver};
 use futures_util::future::join_all;
 use model::{Domain, Reply};
 use rand::seq::{IteratorRandom, SliceRandom};
@@ -21,6 +21,32 @@ pub(crate) struct Endpoint {
     /// The host as diagnostics name it.
     pub(crate) host: String,
     pub(crate) address: Address,
+    pub(crate) proof: Proof,
+}
+
+/// What DNSSEC proves of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// That it is one of the domain's.
+    pub(crate) is_mx_secure: bool,
+    /// The names under which TLSA records are looked for, in this order; none when they would be worth nothing.
+    pub(crate) tlsa_bases: Vec<String>,
+}
+
+impl Proof {
+    /// By the answer to the question for a host's addresses.
+    fn of(host: &str, is_mx_secure: bool, addresses: &Proven<IpAddr>) -> Self {
+        let mut tlsa_bases = Vec::new();
+        if is_mx_secure && addresses.is_secure {
+            tlsa_bases.push(addresses.name.clone());
+        }
+        //= RFC 7672 section 2.2.2: behind a CNAME first the name that it leads to, then the name itself.
+        let is_alias = addresses.name != host;
+        if is_mx_secure && addresses.is_alias_secure && is_alias {
+            tlsa_bases.push(host.to_owned());
+        }
+        Self { is_mx_secure, tlsa_bases }
+    }
 }
 
 impl Endpoint {
@@ -64,7 +90,8 @@ pub(crate) async fn endpoints(
         },
         Site::Host(host, _) | Site::Lmtp(LmtpAddress::Tcp(host)) => one_host(host, resolver).await?,
         Site::Lmtp(LmtpAddress::Unix(path)) => {
-            vec![Endpoint { host: path.display().to_string(), address: Address::Unix(path.clone()) }]
+            let (host, address) = (path.display().to_string(), Address::Unix(path.clone()));
+            vec![Endpoint { host, address, proof: Proof::default() }]
         }
         Site::Maildir(_) => Vec::new(),
     };
@@ -77,7 +104,7 @@ fn literal(domain: &Domain, address: IpAddr, options: &Options) -> Result<Vec<En
         return Err(loops_back(domain));
     }
     let address = Address::Tcp(SocketAddr::new(address, options.mx_port));
-    Ok(vec![Endpoint { host: domain.to_string(), address }])
+    Ok(vec![Endpoint { host: domain.to_string(), address, proof: Proof::default() }])
 }
 
 async fn one_host(host: &HostPort, resolver: &dyn Resolver) -> Result<Vec<Endpoint>, Reply> {
@@ -86,7 +113,7 @@ async fn one_host(host: &HostPort, resolver: &dyn Resolver) -> Result<Vec<Endpoi
         // A relay that its configuration names may be back when DNS is: never a reason to bounce.
         Err(_) => resolver.addresses(&host.host).await.map_err(|error| unresolved(&host.host, &error))?,
     };
-    Ok(endpoints_of(&host.host, host.port, addresses))
+    Ok(endpoints_of(&host.host, host.port, addresses, &Proof::default()))
 }
 
 async fn mail_hosts(
@@ -95,7 +122,12 @@ async fn mail_hosts(
     resolver: &dyn Resolver,
 ) -> Result<Vec<Endpoint>, Reply> {
     let name = domain.to_ascii();
-    let mut records = match resolver.mx(&name).await {
+    let found = match options.dane {
+        true => resolver.mx_proven(&name).await,
+        false => Proven::insecure(&name, resolver.mx(&name).await),
+    };
+    let is_mx_secure = found.is_secure;
+    let mut records = match found.answer {
         Ok(records) => records,
         //= RFC 5321 section 5.1: without MX the domain's own addresses are an implicit one.
         Err(DnsError::NoData) => vec![Mx { preference: 0, exchange: name.clone() }],
@@ -112,21 +144,31 @@ async fn mail_hosts(
     records.shuffle(&mut rand::rng());
     records.sort_by_key(|mx| mx.preference);
     records.truncate(options.limits.hosts_per_destination.max(1));
-    let answers = join_all(records.iter().map(|mx| resolver.addresses(&mx.exchange))).await;
+    let addresses = |mx: &Mx| {
+        let host = mx.exchange.clone();
+        async move {
+            match is_mx_secure {
+                true => resolver.addresses_proven(&host).await,
+                false => Proven::insecure(&host, resolver.addresses(&host).await),
+            }
+        }
+    };
+    let answers = join_all(records.iter().map(addresses)).await;
     let own = records
         .iter()
         .zip(&answers)
-        .find(|(mx, answer)| is_own(mx, answer, options))
+        .find(|(mx, found)| is_own(mx, &found.answer, options))
         .map(|(mx, _)| mx.preference);
 
     let (mut found, mut temporary) = (Vec::new(), None);
-    for (mx, answer) in records.iter().zip(answers) {
+    for (mx, addresses) in records.iter().zip(answers) {
         //= RFC 5321 section 5.1: this host, and all that is preferred no more than it, is left out.
         if own.is_some_and(|own| mx.preference >= own) {
             break;
         }
-        match answer {
-            Ok(addresses) => found.extend(endpoints_of(&mx.exchange, options.mx_port, addresses)),
+        let proof = Proof::of(&mx.exchange, is_mx_secure, &addresses);
+        match addresses.answer {
+            Ok(addresses) => found.extend(endpoints_of(&mx.exchange, options.mx_port, addresses, &proof)),
             Err(error) if error.is_temporary() => temporary = Some(unresolved(&mx.exchange, &error)),
             Err(_) => {}
         }
@@ -148,7 +190,7 @@ fn is_own(mx: &Mx, answer: &Result<Vec<IpAddr>, DnsError>, options: &Options) ->
 }
 
 /// IPv6 and IPv4 by turns, each in random order, so that a family that does not work costs one attempt and not all.
-fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>) -> Vec<Endpoint> {
+fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>, proof: &Proof) -> Vec<Endpoint> {
     let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv6);
     v6.shuffle(&mut rand::rng());
     v4.shuffle(&mut rand::rng());
@@ -159,12 +201,11 @@ fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>) -> Vec<Endpoint> 
         if pair == [None, None] {
             return all;
         }
-        all.extend(
-            pair.into_iter().flatten().map(|ip| Endpoint {
-                host: host.to_owned(),
-                address: Address::Tcp(SocketAddr::new(ip, port)),
-            }),
-        );
+        all.extend(pair.into_iter().flatten().map(|ip| Endpoint {
+            host: host.to_owned(),
+            address: Address::Tcp(SocketAddr::new(ip, port)),
+            proof: proof.clone(),
+        }));
     }
 }
 

@@ -193,7 +193,7 @@ async fn handshake(link: Box<dyn Link>, hop: Hop<'_>) -> Result<TlsStream<Box<dy
     let name = match &hop.endpoint.address {
         // A host without a name is one by its address.
         Address::Tcp(address) if is_literal(&hop.endpoint.host) => address.ip().to_string(),
-        _ => hop.endpoint.host.clone(),
+        _ => hop.demand.name.as_ref().unwrap_or(&hop.endpoint.host).clone(),
     };
     let attempt = hop.options.tls.connect(link, &name, &hop.demand.trust);
     match tokio::time::timeout(hop.options.timeouts.tls, attempt).await {

@@ -157,6 +157,15 @@ impl Default for Limits {
     }
 }
 
+/// How MTA-STS policies are had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MtaStsOptions {
+    /// A folder of their own.
+    pub folder: PathBuf,
+    /// Where their hosts listen; 443 but for tests.
+    pub port: u16,
+}
+
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -178,6 +187,10 @@ pub struct Options {
     pub authorities: tls::client::Options,
     /// Makes the handshakes; opened with the authorities by whoever starts the engine or gives it new options.
     pub tls: Connector,
+    /// Whether TLSA records are obeyed where DNSSEC proves them.
+    pub dane: bool,
+    /// Where MTA-STS policies are kept and fetched from; nothing when they are not asked for.
+    pub mta_sts: Option<MtaStsOptions>,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub reports: ReportOptions,
@@ -197,6 +210,8 @@ impl Options {
             tls_level: TlsLevel::default(),
             authorities: tls::client::Options::default(),
             tls: Connector::trusting_nobody(),
+            dane: true,
+            mta_sts: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             reports: ReportOptions::default(),

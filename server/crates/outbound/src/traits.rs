@@ -21,6 +21,8 @@ pub(crate) struct Traits {
     pub(crate) is_utf8_header: bool,
     /// Whether any octet is beyond ASCII.
     pub(crate) is_eight_bit: bool,
+    /// Whether the sender wants it delivered though a policy about TLS fails: `TLS-Required: No`.
+    pub(crate) is_tls_optional: bool,
 }
 
 impl Traits {
@@ -33,6 +35,11 @@ impl Traits {
             delivered_to: header.all("Delivered-To").map(lower).collect(),
             is_utf8_header: !header.as_bytes().is_ascii(),
             is_eight_bit: !is_ascii(content)?,
+            //= RFC 8689 section 5: one field, whose one value is "No".
+            is_tls_optional: {
+                let mut fields = header.all("TLS-Required").map(lower);
+                fields.next().is_some_and(|value| value == "no") && fields.next().is_none()
+            },
         })
     }
 

@@ -20,6 +20,7 @@ use crate::notice;
 use crate::opening::{self, Hop, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
+use crate::policy::{SitePolicy, Wish};
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
 use crate::site::Site;
 use crate::traits::Traits;
@@ -52,7 +53,7 @@ pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
         place.is_left = maildir_worker::run(&inner, &destination).await;
         return;
     }
-    let worker = Worker { inner, destination, place, connection: None, _permit: permit };
+    let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, _permit: permit };
     worker.run().await;
 }
 
@@ -61,6 +62,8 @@ struct Worker {
     destination: Arc<Destination>,
     place: Place,
     connection: Option<Connection>,
+    /// What the connection was opened for.
+    wish: Wish,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -154,6 +157,7 @@ impl Worker {
             self.inner.finish_all(job, Attempt::own(reply)).await;
             return Ran::Done;
         }
+        let wish = Wish::of(&job.pass.entry, &traits);
         // A connection that was kept may have died unnoticed: then a fresh one has a try at once.
         for is_second in [false, true] {
             let is_worn = |connection: &Connection| {
@@ -161,11 +165,11 @@ impl Worker {
                     || !connection.takes_more()
                     || connection.transactions >= options.limits.messages_per_connection.max(1)
             };
-            if self.connection.as_ref().is_some_and(is_worn) {
+            if self.connection.as_ref().is_some_and(is_worn) || self.wish != wish {
                 self.disconnect().await;
             }
             if self.connection.is_none()
-                && let Err(refusal) = self.connect(&options).await
+                && let Err(refusal) = self.connect(&options, wish).await
             {
                 return self.give_up(job, refusal, &options).await;
             }
@@ -238,7 +242,8 @@ impl Worker {
     }
 
     /// Connects to the first address that has a session for us.
-    async fn connect(&mut self, options: &Options) -> Result<(), Reply> {
+    async fn connect(&mut self, options: &Options, wish: Wish) -> Result<(), Reply> {
+        self.wish = wish;
         let endpoints = mx::endpoints(&self.destination.site, options, self.inner.resolver.as_ref()).await?;
         let destination = Arc::clone(&self.destination);
         let route = destination.site.route();
@@ -246,10 +251,18 @@ impl Worker {
             Site::Lmtp(_) => (Protocol::Lmtp, TlsLevel::Off),
             _ => (Protocol::Smtp, route.and_then(|route| route.tls).unwrap_or(options.tls_level)),
         };
-        let demand = Demand::of(level);
+        let policy = SitePolicy::of(&destination.site, wish, level, &self.inner).await;
         let sources = route.map_or(&[][..], |route| &route.source);
         let mut refusal: Option<Reply> = None;
         for endpoint in endpoints {
+            let demand = match policy.demand(&endpoint, options, self.inner.resolver.as_ref()).await {
+                Ok(demand) => demand,
+                Err(reply) => {
+                    tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "not used");
+                    refusal = worst(refusal, reply);
+                    continue;
+                }
+            };
             let hop = Hop {
                 endpoint: &endpoint,
                 protocol,
@@ -274,11 +287,7 @@ impl Worker {
                         _ => deferring(&refusal_of(&endpoint, &demand, &error)),
                     };
                     tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "no session");
-                    // As long as one address may answer later, the message waits.
-                    refusal = match refusal {
-                        Some(earlier) if reply.is_permanent() && earlier.is_transient() => Some(earlier),
-                        _ => Some(reply),
-                    };
+                    refusal = worst(refusal, reply);
                 }
             }
         }
@@ -287,7 +296,9 @@ impl Worker {
 
     /// There is no session for this job.
     async fn give_up(&mut self, job: Job, refusal: Reply, options: &Options) -> Ran {
-        if refusal.is_transient()
+        // What a message wants for itself says nothing about the others.
+        if self.wish == Wish::None
+            && refusal.is_transient()
             && self.destination.could_not_connect(&refusal, &options.limits, clock::now())
         {
             self.destination.give_back(job);
@@ -295,6 +306,14 @@ impl Worker {
         }
         self.inner.finish_all(job, Attempt::own(refusal)).await;
         Ran::Done
+    }
+}
+
+/// As long as one address may answer later, the message waits.
+fn worst(earlier: Option<Reply>, reply: Reply) -> Option<Reply> {
+    match earlier {
+        Some(earlier) if reply.is_permanent() && earlier.is_transient() => Some(earlier),
+        _ => Some(reply),
     }
 }
 

@@ -338,6 +338,24 @@ const OUTBOUND: Section = Section {
             "none",
             "Authorities, in PEM, that are believed beside those of the system.",
         ),
+        key(
+            "dane",
+            FLAG,
+            "true",
+            "Whether TLSA records are obeyed where DNSSEC proves them, and the domain's MX records and its host's addresses; see `dns.dnssec`.",
+        ),
+        key(
+            "mta-sts",
+            FLAG,
+            "true",
+            "Whether the MTA-STS policies of domains are fetched, kept in the data directory, and obeyed where DANE has no say.",
+        ),
+        key(
+            "mta-sts-port",
+            COUNT,
+            "443",
+            "Where the hosts of policies listen; another port is for tests alone.",
+        ),
         optional("limits", TABLE, "defaults", "What deliveries may use up; see `[outbound.limits]`."),
         optional(
             "timeouts",

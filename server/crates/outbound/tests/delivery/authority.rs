@@ -30,6 +30,11 @@ impl Authority {
         Connector::open(&Options { ca_file: Some(file) }).unwrap()
     }
 
+    /// The authority's own certificate, in DER.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        self.0.der().to_vec()
+    }
+
     /// A server for this name, whose certificate ran out in 2020 if it is `expired`.
     pub(crate) fn server(&self, name: &str, expired: bool) -> TlsAcceptor {
         self.server_of(name, expired, tokio_rustls::rustls::ALL_VERSIONS)

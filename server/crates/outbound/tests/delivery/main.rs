@@ -9,6 +9,7 @@ mod local;
 mod lying;
 mod notices;
 mod peer;
+mod policy;
 mod reports;
 mod routing;
 mod shelf;

@@ -95,6 +95,11 @@ impl Connector {
         Self(Arc::new(Shared { provider, authorities, any, web_pki }))
     }
 
+    /// How [`Trust::WebPki`] is done, for others who speak TLS: the authorities vouch for the host.
+    pub fn web_pki(&self) -> Arc<ClientConfig> {
+        self.0.web_pki.clone()
+    }
+
     /// Makes a handshake with a host: its name, which is asked for by SNI, or its address, for which there is no SNI.
     ///
     /// # Errors

@@ -1,0 +1,198 @@
+//! What is demanded of a host, from everybody who has a say: DNSSEC with TLSA records, the domain's MTA-STS policy, the message, the
+//! configuration.
+//!
+//! The order: DANE, where the MX records, the host's addresses and its TLSA records are proven; else the policy, where there is one in force; else
+//! the level of the configuration. A failure to find out what DANE asks for skips the host: whoever can break an answer must not be
+//! able to switch encryption off. A level of "off" or "implicit" is the configuration's own affair, and neither is asked.
+//!
+//! Standards: RFC 7672 section 2.2 (which hosts have DANE, and what a failure means), RFC 8461 section 2 (DANE comes first) and 5 (applying
+//! a policy), RFC 8689 sections 4.1 (TLS-Required) and 4.2.1 (REQUIRETLS).
+//! Known gaps: a next hop that the configuration names has no DANE.
+
+use std::sync::Arc;
+
+use dns::{Resolver, tlsa_name};
+use model::Reply;
+use queue::Entry;
+use tls::client::{Dane, Tlsa, Trust};
+use tls_policy::{Mode, Policy};
+
+use crate::demand::{Demand, Encryption, TlsLevel};
+use crate::engine::Inner;
+use crate::mx::{Address, Endpoint};
+use crate::options::Options;
+use crate::site::Site;
+use crate::traits::Traits;
+
+/// What the message asks for itself; its sessions have to be opened for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    None,
+    /// REQUIRETLS: over verified TLS, or not at all.
+    RequireTls,
+    /// `TLS-Required: No`: rather in plain text than not at all.
+    TlsOptional,
+}
+
+impl Wish {
+    pub(crate) fn of(entry: &Entry, traits: &Traits) -> Self {
+        //= RFC 8689 section 4.1: REQUIRETLS outweighs the header field.
+        if entry.sender_params.iter().any(|param| param.keyword.eq_ignore_ascii_case("REQUIRETLS")) {
+            return Self::RequireTls;
+        }
+        match traits.is_tls_optional {
+            true => Self::TlsOptional,
+            false => Self::None,
+        }
+    }
+}
+
+/// What holds for all hosts of a site.
+#[derive(Debug)]
+pub(crate) struct SitePolicy {
+    level: TlsLevel,
+    wish: Wish,
+    /// The domain that the mail is for, in A-labels; nothing when no DNS was asked for hosts.
+    domain: Option<String>,
+    sts: Option<Arc<Policy>>,
+}
+
+impl SitePolicy {
+    /// Asks for the domain's MTA-STS policy, if that may have a say.
+    pub(crate) async fn of(site: &Site, wish: Wish, level: TlsLevel, inner: &Inner) -> Self {
+        let domain = match site {
+            Site::Mx(domain, _) if domain.literal().is_none() => Some(domain.to_ascii()),
+            _ => None,
+        };
+        let is_open = !matches!(level, TlsLevel::Off | TlsLevel::Implicit) && wish != Wish::TlsOptional;
+        let sts = match (&domain, inner.mta_sts()) {
+            (Some(domain), Some(sts)) if is_open => sts.policy(domain).await.policy,
+            _ => None,
+        };
+        Self { level, wish, domain, sts }
+    }
+
+    /// What is demanded of one of the hosts.
+    ///
+    /// # Errors
+    /// The host is not to be used for this message; as the sender would be told.
+    pub(crate) async fn demand(
+        &self,
+        endpoint: &Endpoint,
+        options: &Options,
+        resolver: &dyn Resolver,
+    ) -> Result<Demand, Reply> {
+        let is_asked = self.domain.is_some()
+            && self.wish != Wish::TlsOptional
+            && !matches!(self.level, TlsLevel::Off | TlsLevel::Implicit);
+        let mut demand = Demand::of(self.level);
+        if is_asked {
+            match self.dane(endpoint, resolver).await? {
+                Some(dane) => demand = dane,
+                None => {
+                    if let Some(enforced) = self.enforced(endpoint)? {
+                        demand = enforced;
+                    }
+                }
+            }
+        }
+        match self.wish {
+            Wish::RequireTls => self.verified(demand, endpoint, options),
+            Wish::None | Wish::TlsOptional => Ok(demand),
+        }
+    }
+
+    /// What TLSA records demand; nothing when there are none that DNSSEC proves.
+    async fn dane(&self, endpoint: &Endpoint, resolver: &dyn Resolver) -> Result<Option<Demand>, Reply> {
+        let Address::Tcp(address) = &endpoint.address else { return Ok(None) };
+        for base in &endpoint.proof.tlsa_bases {
+            let found = resolver.tlsa(&tlsa_name(address.port(), base)).await;
+            let records = match found.answer {
+                Ok(records) if found.is_secure => records,
+                //= RFC 7672 section 2.1.2: a host whose TLSA records cannot be had is not used.
+                Err(error) if error.is_temporary() => {
+                    let text = format!("{}: the TLSA records cannot be had: {error}", endpoint.host);
+                    return Err(Reply::new(451, (4, 7, 5), text));
+                }
+                _ => continue,
+            };
+            let records: Vec<Tlsa> = records
+                .into_iter()
+                .map(|record| Tlsa {
+                    usage: record.usage,
+                    selector: record.selector,
+                    matching: record.matching,
+                    data: record.data,
+                })
+                .collect();
+            //= RFC 7672 section 2.2: without a usable record there is TLS all the same, whoever is at the other end.
+            let trust = match records.iter().any(Tlsa::is_usable) {
+                true => {
+                    let names = self.domain.iter().cloned().chain([endpoint.host.clone()]).collect();
+                    Trust::Dane(Dane { records, names })
+                }
+                false if self.level == TlsLevel::Verified => Trust::WebPki,
+                false => Trust::Any,
+            };
+            return Ok(Some(Demand {
+                encryption: Encryption::StartTls,
+                trust,
+                must_encrypt: true,
+                name: Some(base.clone()),
+                reason: "TLSA records (DANE)",
+            }));
+        }
+        Ok(None)
+    }
+
+    /// What a policy in force demands; nothing when there is none, or it only tests.
+    fn enforced(&self, endpoint: &Endpoint) -> Result<Option<Demand>, Reply> {
+        let Some(policy) = self.sts.as_ref().filter(|policy| policy.mode != Mode::None) else {
+            return Ok(None);
+        };
+        let is_allowed = policy.allows(&endpoint.host);
+        if policy.mode == Mode::Testing {
+            if !is_allowed {
+                let domain = self.domain.as_deref().unwrap_or_default();
+                tracing::info!(domain, host = %endpoint.host, "the MTA-STS policy, which is being tested, does not list this host");
+            }
+            return Ok(None);
+        }
+        //= RFC 8461 section 4: under "enforce" mail goes to hosts that the policy lists, and to no others.
+        if !is_allowed {
+            let text = format!("{} is not listed in the MTA-STS policy of the domain", endpoint.host);
+            return Err(Reply::new(451, (4, 7, 5), text));
+        }
+        Ok(Some(Demand {
+            encryption: Encryption::StartTls,
+            trust: Trust::WebPki,
+            must_encrypt: true,
+            name: None,
+            reason: "the domain's MTA-STS policy",
+        }))
+    }
+
+    /// REQUIRETLS: whoever is at the other end has to be known, the way to its name with it.
+    fn verified(&self, demand: Demand, endpoint: &Endpoint, options: &Options) -> Result<Demand, Reply> {
+        if demand.trust != Trust::Any {
+            return Ok(demand);
+        }
+        //= RFC 8689 section 4.2.1: the host's name comes from DNSSEC, from MTA-STS, or from ourselves.
+        if self.domain.is_some() && !endpoint.proof.is_mx_secure {
+            let why = if options.dane { "" } else { ", and DANE is switched off" };
+            let text = format!(
+                "REQUIRETLS: neither DNSSEC nor MTA-STS vouches for {} as the domain's host{why}",
+                endpoint.host
+            );
+            return Err(Reply::new(550, (5, 7, 30), text));
+        }
+        let reason = "REQUIRETLS of the message";
+        Ok(Demand {
+            encryption: Encryption::StartTls,
+            trust: Trust::WebPki,
+            must_encrypt: true,
+            reason,
+            ..demand
+        })
+    }
+}
