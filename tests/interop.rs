@@ -1,6 +1,7 @@
 //! Against other people's programs: servers before and behind ours, clients, a proxy. Run by `make interop`, which installs them.
 
 mod clients;
+mod dovecot;
 mod exim;
 mod haproxy;
 mod opensmtpd;
