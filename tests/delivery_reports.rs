@@ -1,8 +1,10 @@
 //! What senders are told of mail that could not be delivered: RFC 3464, read back with a parser that is not ours.
 
+use std::process::Command;
+
 use mail_parser::{MessageParser, MimeHeaders};
 
-use crate::harness::{Act, NextHop, Setup, message, wait_until};
+use crate::harness::{Act, NextHop, Server, Setup, message, run_with_input, wait_until};
 
 /// The server, with a smarthost that refuses everybody at bad.example.
 fn with_refusals(hop: &NextHop) -> Setup {
@@ -145,4 +147,123 @@ fn a_report_of_a_large_message_does_not_carry_it_back_whole() {
     let report = setup.mailbox("alice").one();
     assert!(report.contains("Subject: large"));
     assert!(report.len() < body.len() / 2, "{} octets", report.len());
+}
+
+/// What Python's own parser makes of a report: its type, the types of its parts, and the fields of the status part.
+const READS: &str = r#"
+import email, email.policy, json, sys
+m = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.default)
+parts = list(m.iter_parts())
+print(json.dumps({
+    "type": [m.get_content_type(), m.get_param("report-type")],
+    "subject": m["Subject"], "auto": m["Auto-Submitted"], "defects": [str(d) for d in m.defects],
+    "parts": [p.get_content_type() for p in parts],
+    "text": parts[0].get_content(),
+    "status": [[[k.lower(), " ".join(str(v).split())] for k, v in group.items()]
+               for group in (parts[1].get_payload() if parts[1].is_multipart() else [])],
+}))
+"#;
+
+/// A report as Python reads it.
+fn read_by_python(report: &str) -> serde_json::Value {
+    let output = run_with_input(Command::new("python3").args(["-c", READS]), report.as_bytes());
+    assert_eq!(output.code, 0, "{}\n{report}", output.err);
+    serde_json::from_str(&output.out).expect("JSON")
+}
+
+/// A message with parameters of MAIL and RCPT.
+fn sends_with(server: &Server, mail: &str, rcpts: &[(&str, &str)], content: &str) {
+    let mut client = server.client();
+    client.asks(&format!("MAIL FROM:<alice@example.org> {mail}"), "250");
+    for (rcpt, params) in rcpts {
+        client.asks(&format!("RCPT TO:<{rcpt}> {params}"), "250");
+    }
+    client.asks("DATA", "354");
+    client.raw(format!("{content}.\r\n"));
+    client.hears("250");
+}
+
+#[test]
+fn one_report_tells_of_success_failure_and_an_alias_as_python_reads_it() {
+    let hop = NextHop::start();
+    let setup = with_refusals(&hop).block(
+        "[[domain]]\nname = \"lists.example\"\nmailboxes = []\naliases = { all = [\"bob@example.org\", \"dora@good.example\"] }\n\
+         deliver = { maildir = \"unused/{local}\" }",
+    );
+    let server = setup.start();
+    sends_with(
+        &server,
+        "RET=HDRS ENVID=QQ+2B314",
+        &[
+            ("bob+x@example.org", "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;robert+40old.example"),
+            ("carl@bad.example", "NOTIFY=FAILURE,DELAY"),
+            ("dora@good.example", "NOTIFY=SUCCESS"),
+            ("all@lists.example", "NOTIFY=SUCCESS"),
+            ("eve@bad.example", "NOTIFY=NEVER"),
+        ],
+        &message("told at once"),
+    );
+    let report = read_by_python(&setup.mailbox("alice").one());
+    assert_eq!(report["type"], serde_json::json!(["multipart/report", "delivery-status"]));
+    let parts = ["text/plain", "message/delivery-status", "text/rfc822-headers"];
+    assert_eq!((&report["parts"], &report["defects"]), (&serde_json::json!(parts), &serde_json::json!([])));
+    let value = |group: usize, name: &str| {
+        let fields = report["status"][group].as_array().expect("fields");
+        let found = fields.iter().find(|field| field[0] == name);
+        found.map_or(String::new(), |field| field[1].as_str().expect("text").to_owned())
+    };
+    assert_eq!(value(0, "original-envelope-id"), "QQ+314");
+    let mut told: Vec<[String; 4]> = (1..report["status"].as_array().expect("groups").len())
+        .map(|nth| ["final-recipient", "action", "status", "original-recipient"].map(|name| value(nth, name)))
+        .collect();
+    told.sort();
+    let expected = [
+        ["rfc822; all@lists.example", "expanded", "2.1.5", ""],
+        ["rfc822; bob@example.org", "delivered", "2.0.0", "rfc822; robert@old.example"],
+        ["rfc822; carl@bad.example", "failed", "5.1.1", ""],
+        ["rfc822; dora@good.example", "relayed", "2.1.9", ""],
+    ];
+    assert_eq!(told, expected.map(|row| row.map(str::to_owned)));
+    let text = report["text"].as_str().expect("text");
+    assert!(!text.contains("eve@") && text.contains("carl@bad.example"), "{text}");
+}
+
+#[test]
+fn a_delayed_message_is_told_of_once() {
+    let hop = NextHop::start();
+    hop.does(|line| if line.starts_with("RCPT") { Act::Say("450 4.2.2 mailbox full") } else { Act::Usual });
+    let setup = Setup::new().smarthost(hop.address).relays().hurries().set("queue", "delay-warning = \"1s\"");
+    let server = setup.start();
+    sends_with(&server, "", &[("carl@elsewhere.example", "NOTIFY=DELAY")], &message("slow"));
+    let report = read_by_python(&setup.mailbox("alice").one());
+    let fields = report["status"][1].to_string();
+    for expected in [r#"["action","delayed"]"#, r#"["status","4.2.2"]"#, r#"["will-retry-until""#] {
+        assert!(fields.contains(expected), "{expected} in {fields}");
+    }
+    let deferred = || server.logged(&["deferred", "carl@elsewhere.example"]).len();
+    let before = deferred();
+    wait_until("two more attempts", || deferred() >= before + 2);
+    setup.mailbox("alice").wait(1);
+}
+
+#[test]
+fn a_message_beyond_ascii_comes_back_in_a_global_report() {
+    let hop = NextHop::start();
+    let setup = with_refusals(&hop);
+    let server = setup.start();
+    sends_with(
+        &server,
+        "SMTPUTF8 BODY=8BITMIME RET=FULL",
+        &[("jürgen@bad.example", "NOTIFY=FAILURE ORCPT=utf-8;j\\x{FC}rgen@bad.example")],
+        "Subject: grüß dich\r\n\r\nHallo.\r\n",
+    );
+    let report = setup.mailbox("alice").one();
+    let parsed = read_by_python(&report);
+    assert_eq!(parsed["type"], serde_json::json!(["multipart/report", "global-delivery-status"]));
+    assert_eq!(
+        parsed["parts"],
+        serde_json::json!(["text/plain", "message/global-delivery-status", "message/global"])
+    );
+    assert!(report.contains("Final-Recipient: utf-8; jürgen@bad.example"), "{report}");
+    assert!(report.contains("Subject: grüß dich"), "{report}");
 }

@@ -13,7 +13,7 @@ use plugin_host::PluginHost;
 use tokio::sync::Mutex;
 
 use crate::sandbox::Sandbox;
-use crate::serve::tell_the_service_manager;
+use crate::serve::{forwarding, tell_the_service_manager};
 
 /// Reads the configuration anew for the rooms that take new options.
 pub(crate) struct Reloader {
@@ -81,6 +81,8 @@ impl Reloader {
             tracing::error!(error, "the new configuration counts for nothing");
             return Err(error);
         }
+        let forwarding = tokio::task::block_in_place(|| forwarding(&config));
+        config.inbound.forwarding = forwarding.map_err(|error| format!("srs-secret: {error}"))?;
         config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
         self.services.certificates.replace(config.tls.clone()).await?;
         self.services.certificates.renewals.replace(config.acme.clone());

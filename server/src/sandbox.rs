@@ -1,6 +1,7 @@
 //! Leaves the process its own files only, where the kernel has Landlock.
 //!
-//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run. Sockets are
+//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run, unless the
+//! configuration hands mail to one. Sockets are
 //! not touched by this. The rules hold for the thread that makes them and for those that it starts, so they are made while there is one, and
 //! nothing can widen them: a reload that leads to other places has to be a restart.
 
@@ -89,7 +90,11 @@ impl Sandbox {
         let allowed = self.places.as_ref()?;
         let covers = |wanted: &Place| {
             let path = real(&wanted.path);
-            allowed.iter().any(|place| path.starts_with(&place.path) && (place.writes || !wanted.writes))
+            allowed.iter().any(|place| {
+                path.starts_with(&place.path)
+                    && (place.writes || !wanted.writes)
+                    && (place.runs || !wanted.runs)
+            })
         };
         config.places().into_iter().find(|wanted| !covers(wanted)).map(|wanted| wanted.path)
     }
@@ -100,6 +105,7 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         (AccessFs::ReadFile | AccessFs::ReadDir, AccessFs::from_all(RIGHTS) & !AccessFs::Execute);
     let paths =
         |writes: bool| places.iter().filter(move |place| place.writes == writes).map(|place| &place.path);
+    let runs = places.iter().filter(|place| place.runs).map(|place| place.path.as_path()).collect();
     let rules =
         |paths: Vec<&Path>, rights: BitFlags<AccessFs>| path_beneath_rules(paths, rights).collect::<Vec<_>>();
     let status = Ruleset::default()
@@ -107,6 +113,7 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         .create()?
         .add_rules(rules(paths(false).map(PathBuf::as_path).collect(), reading))?
         .add_rules(rules(paths(true).map(PathBuf::as_path).collect(), writing))?
+        .add_rules(rules(runs, reading | AccessFs::Execute))?
         .add_rules(rules(SYSTEM_READS.iter().map(Path::new).collect(), reading))?
         .add_rules(rules(
             SYSTEM_WRITES.iter().map(Path::new).collect(),
@@ -118,6 +125,9 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
 
 /// A rule is about a folder that is there, so one that is to be written to is made.
 fn is_there(place: &Place) -> bool {
+    if place.runs {
+        return place.path.exists();
+    }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&place.path);
     match made {
         Ok(()) => true,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::Authenticator;
+use accounts::{Authenticator, Srs};
 use acme::HeldSockets;
 use admin::ControlSocket;
 use anyhow::{Context, Result};
@@ -56,6 +56,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let secret = config::auth_secret(&config.data_dir).with_context(named)?;
     let authenticator = Authenticator::new(config.authenticator.clone(), secret);
     config.inbound.authenticator = Some(authenticator.clone());
+    config.inbound.forwarding = forwarding(&config).with_context(named)?;
     let store = DiskStore::open(config.store.clone()).with_context(named)?;
     let store = Arc::new(store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -68,6 +69,16 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
     served
+}
+
+/// What rewrites the senders of forwarded mail.
+pub(crate) fn forwarding(config: &Config) -> std::io::Result<Option<Arc<Srs>>> {
+    let Some(forwarding) = &config.forwarding else { return Ok(None) };
+    let srs = match &forwarding.secret {
+        Some(secret) => Srs::new(secret, forwarding.domain.clone()),
+        None => Srs::new(&config::srs_secret(&config.data_dir)?.0, forwarding.domain.clone()),
+    };
+    Ok(Some(Arc::new(srs)))
 }
 
 /// What stands before anything runs.

@@ -19,6 +19,7 @@ mod local_domains;
 mod mechanism;
 mod password;
 mod sasl;
+mod srs;
 mod token;
 mod user;
 
@@ -33,6 +34,7 @@ pub use password::{
     DEFAULT_SCRAM_ITERATIONS, MAX_PASSWORD_OCTETS, MAX_RECORDS, PasswordError, Record, RecordError,
     SCRAM_ITERATIONS, ScramRecord,
 };
+pub use srs::{MAX_AGE_DAYS, Srs, SrsError};
 pub use token::{
     LEEWAY_S, MAX_TOKEN_KEYS, MAX_TOKEN_OCTETS, TokenAlgorithm, TokenError, TokenKey, TokenKeyError,
     TokenOptions,

@@ -26,6 +26,8 @@ pub struct DomainOptions {
     /// An alias's local part, and its targets: local parts of this domain or whole addresses. A target that
     /// is the alias itself means the mailbox of that name.
     pub aliases: Vec<(String, Vec<String>)>,
+    /// Where mail goes for local parts that have no mailbox and are no alias: a local part of this domain or a whole address.
+    pub catch_all: Option<String>,
     /// What parts mailbox and detail, as in `alice+news`; nothing: local parts have no detail.
     pub subaddress_separator: Option<char>,
 }
@@ -33,7 +35,7 @@ pub struct DomainOptions {
 impl DomainOptions {
     /// A domain where every local part has a mailbox, without aliases, with `+` before a detail.
     pub fn new(name: Domain) -> Self {
-        Self { name, mailboxes: None, aliases: Vec::new(), subaddress_separator: Some('+') }
+        Self { name, mailboxes: None, aliases: Vec::new(), catch_all: None, subaddress_separator: Some('+') }
     }
 }
 
@@ -50,6 +52,12 @@ pub enum AccountsError {
     EmptyAlias { domain: Domain, alias: String },
     #[error("the alias \"{alias}\" of {domain} has the target \"{target}\": {source}")]
     BadTarget { domain: Domain, alias: String, target: String, source: MailboxError },
+    #[error(
+        "the catch-all of {domain} is never asked: every local part has a mailbox unless mailboxes says which there are"
+    )]
+    IdleCatchAll { domain: Domain },
+    #[error("the catch-all of {domain} leads nowhere: {source}")]
+    UnresolvedCatchAll { domain: Domain, source: ExpandError },
     #[error("the alias {alias} leads nowhere: {source}")]
     Unresolved { alias: Mailbox, source: ExpandError },
 }
@@ -81,6 +89,7 @@ pub struct LocalDomains {
 struct Entry {
     mailboxes: Option<Vec<String>>,
     aliases: HashMap<String, Vec<Mailbox>>,
+    catch_all: Option<Mailbox>,
     separator: Option<char>,
 }
 
@@ -88,8 +97,17 @@ impl LocalDomains {
     /// Checks the options and builds the table. Every alias is followed to its end.
     ///
     /// # Errors
-    /// [`AccountsError`], with the domain and the local part in question.
+    /// [`AccountsError`], with the domain and the local part in question: the first of them.
     pub fn new(options: Options) -> Result<Self, AccountsError> {
+        let (table, faults) = Self::with_faults(options)?;
+        faults.into_iter().next().map_or(Ok(table), Err)
+    }
+
+    /// As [`Self::new`]; with every alias and catch-all that leads nowhere.
+    ///
+    /// # Errors
+    /// What else is wrong; the table cannot be built then.
+    pub fn with_faults(options: Options) -> Result<(Self, Vec<AccountsError>), AccountsError> {
         let first = options.domains.first().map_or(&options.hostname, |domain| &domain.name);
         let postmaster = mailbox(POSTMASTER, first)?;
         let mut table = Self { postmaster, domains: HashMap::new(), order: Vec::new() };
@@ -101,15 +119,25 @@ impl LocalDomains {
             }
             table.order.push(name);
         }
-        for name in &table.order {
-            let mut aliases: Vec<&String> = table.domains[name].aliases.keys().collect();
+        let mut faults = Vec::new();
+        for (name, entry) in table.order.iter().map(|name| (name, &table.domains[name])) {
+            let mut aliases: Vec<&String> = entry.aliases.keys().collect();
             aliases.sort_unstable();
             for alias in aliases {
                 let alias = mailbox(alias, name)?;
-                table.expand(&alias).map_err(|source| AccountsError::Unresolved { alias, source })?;
+                if let Err(source) = table.expand(&alias) {
+                    faults.push(AccountsError::Unresolved { alias, source });
+                }
+            }
+            let domain = || name.clone();
+            if let Some(Err(source)) = entry.catch_all.as_ref().map(|target| table.expand(target)) {
+                faults.push(AccountsError::UnresolvedCatchAll { domain: domain(), source });
+            }
+            if entry.catch_all.is_some() && entry.mailboxes.is_none() {
+                faults.push(AccountsError::IdleCatchAll { domain: domain() });
             }
         }
-        Ok(table)
+        Ok((table, faults))
     }
 
     /// Whether mail for this domain ends here.
@@ -149,9 +177,10 @@ impl LocalDomains {
                 break;
             }
         }
-        match self.mailbox(address) {
-            Some((mailbox, detail)) => Lookup::Local { mailbox, detail },
-            None => Lookup::Unknown,
+        match (self.mailbox(address), &entry.catch_all) {
+            (Some((mailbox, detail)), _) => Lookup::Local { mailbox, detail },
+            (None, Some(target)) => Lookup::Alias(vec![target.clone()]),
+            (None, None) => Lookup::Unknown,
         }
     }
 
@@ -196,7 +225,9 @@ impl Entry {
                 return Err(AccountsError::DuplicateAlias { domain, alias });
             }
         }
-        Ok(Self { mailboxes, aliases, separator: options.subaddress_separator })
+        let catch_all =
+            options.catch_all.map(|target| parse_target(&domain, "catch-all", target)).transpose()?;
+        Ok(Self { mailboxes, aliases, catch_all, separator: options.subaddress_separator })
     }
 
     fn lists(&self, local: &str) -> bool {

@@ -33,6 +33,7 @@ async fn services() -> Services {
         relay_networks: Vec::new(),
         authenticator: None,
         relay_grants: Arc::default(),
+        forwarding: None,
         local: Arc::new(
             accounts::LocalDomains::new(accounts::Options {
                 hostname: "mx.example.org".parse().unwrap(),

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use accounts::DomainOptions;
+use accounts::{AccountsError, DomainOptions};
 use model::{Domain, Mailbox};
 use outbound::{DeliverTo, HostPort, LmtpAddress, MaildirPattern};
 
+use crate::pipe;
 use crate::reader::{Item, Table};
 
 /// The domains as the rooms know them: whose mailbox an address is, and where its mail is put.
@@ -23,10 +24,46 @@ pub(crate) fn domains(root: &Table<'_>, hostname: &str) -> Domains {
     let hostname = Domain::parse(hostname).or_else(|_| Domain::parse("invalid")).ok();
     let accounts = hostname.and_then(|hostname| {
         let options = accounts::Options { hostname, domains: found };
-        // What is wrong with one name was noted with its line; what is left is about aliases of aliases.
-        accounts::LocalDomains::new(options).map_err(|error| root.missing("domain", &error.to_string())).ok()
+        // What is wrong with one name was noted with its line; what is left is where aliases lead.
+        match accounts::LocalDomains::with_faults(options) {
+            Ok((accounts, faults)) => {
+                faults.iter().for_each(|fault| note(fault, &tables, root));
+                Some(accounts)
+            }
+            Err(error) => {
+                root.missing("domain", &error.to_string());
+                None
+            }
+        }
     });
     Domains { accounts, deliver }
+}
+
+/// Notes what an alias or a catch-all leads to, with its line.
+fn note(fault: &AccountsError, tables: &[Table<'_>], root: &Table<'_>) {
+    let (domain, alias) = match fault {
+        AccountsError::Unresolved { alias, .. } => (alias.domain(), Some(alias.local())),
+        AccountsError::UnresolvedCatchAll { domain, .. } | AccountsError::IdleCatchAll { domain } => {
+            (domain, None)
+        }
+        _ => return root.missing("domain", &fault.to_string()),
+    };
+    let is_this = |table: &&Table<'_>| {
+        let name = table.get("name").and_then(|item| Domain::parse(item.text()?).ok());
+        name.as_ref() == Some(domain)
+    };
+    let table = tables.iter().find(is_this);
+    let item = table.and_then(|table| match alias {
+        Some(alias) => {
+            let aliases = table.get("aliases")?.table_of_names("domain.aliases");
+            aliases.entries().find(|(name, _)| name.eq_ignore_ascii_case(alias)).map(|(_, item)| item)
+        }
+        None => table.get("catch-all"),
+    });
+    match item {
+        Some(item) => item.fault(fault.to_string()),
+        None => root.missing("domain", &fault.to_string()),
+    }
 }
 
 fn domain(
@@ -41,6 +78,7 @@ fn domain(
         .list("mailboxes", |text| local_part(text, &options.name))
         .map(|list| list.into_iter().map(|(_, local)| local).collect());
     options.aliases = aliases(table, &options.name);
+    options.catch_all = table.parse("catch-all", |text| target(text, &options.name));
     if let Some(separator) = table.parse("subaddress-separator", separator) {
         options.subaddress_separator = separator;
     }
@@ -120,9 +158,9 @@ fn deliver(item: &Item<'_>) -> Option<DeliverTo> {
     if !table.is_present() {
         return None;
     }
-    let ways = ["maildir", "lmtp", "relay"].map(|key| table.get(key).is_some());
+    let ways = ["maildir", "lmtp", "relay", "pipe"].map(|key| table.get(key).is_some());
     if ways.iter().filter(|way| **way).count() != 1 {
-        item.fault("has exactly one of maildir, lmtp and relay");
+        item.fault("has exactly one of maildir, lmtp, relay and pipe");
     }
     let maildir = table.path("maildir").and_then(|path| {
         let pattern = |_: &str| path.to_string_lossy().parse::<MaildirPattern>();
@@ -133,5 +171,6 @@ fn deliver(item: &Item<'_>) -> Option<DeliverTo> {
         false => item.parse(str::parse::<HostPort>).map(LmtpAddress::Tcp),
     });
     let relay = table.parse("relay", str::parse::<HostPort>);
-    maildir.map(DeliverTo::Maildir).or(lmtp.map(DeliverTo::Lmtp)).or(relay.map(DeliverTo::Relay))
+    let pipe = pipe::pipe(&table);
+    maildir.map(DeliverTo::Maildir).or(pipe).or(lmtp.map(DeliverTo::Lmtp)).or(relay.map(DeliverTo::Relay))
 }

@@ -11,12 +11,14 @@ mod auth;
 mod domain;
 mod environment;
 mod fault;
+mod forwarding;
 mod keys;
 mod limits;
 mod listener;
 mod load;
 mod network;
 mod outbound;
+mod pipe;
 mod plugins;
 mod process;
 mod reader;
@@ -30,11 +32,12 @@ mod user;
 
 pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
+pub use forwarding::Forwarding;
 pub use keys::{Default, Key, SECTIONS, Section};
 pub use load::Config;
 pub use process::{Identity, Place, Process};
 pub use reference::reference;
-pub use secret::auth_secret;
+pub use secret::{auth_secret, srs_secret};
 pub use server::{Log, LogFormat, LogLevel};
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::fault::{Faults, Notes, ReadFile};
+use crate::forwarding::{self, Forwarding};
 use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
@@ -41,6 +42,8 @@ pub struct Config {
     /// With no certificate when no listener needs one.
     pub tls: tls::Options,
     pub acme: Option<acme::Options>,
+    /// What [`inbound::Options::forwarding`] is made of; it needs a secret.
+    pub forwarding: Option<Forwarding>,
     pub plugins: plugin_host::Options,
     pub log: Log,
     pub process: Process,
@@ -108,6 +111,7 @@ impl Config {
             relay_networks: network::relay_networks(&root),
             // What was granted while the server ran is no part of the file.
             relay_grants: Arc::default(),
+            forwarding: None,
             local: Arc::new(domains.accounts?),
             authenticator: None,
             limits: limits::sessions(&limits),
@@ -142,6 +146,7 @@ impl Config {
             dns,
             tls,
             acme,
+            forwarding: forwarding::forwarding(&root),
             plugins,
             log,
             process,

@@ -8,6 +8,9 @@ use outbound::{DeliverTo, LmtpAddress};
 use crate::load::Config;
 use crate::reader::Table;
 
+/// Where the parts of programs lie.
+const PROGRAMS: &[&str] = &["/usr/bin", "/usr/lib", "/usr/libexec", "/lib64"];
+
 /// How the process gives up what it does not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -30,6 +33,8 @@ pub struct Identity {
 pub struct Place {
     pub path: PathBuf,
     pub writes: bool,
+    /// Programs may be run from here.
+    pub runs: bool,
 }
 
 pub(crate) fn process(root: &Table<'_>) -> Process {
@@ -68,8 +73,9 @@ fn group(name: &str) -> Result<u32, String> {
 impl Config {
     /// Every place that this configuration sends the server to, the data directory first.
     pub fn places(&self) -> Vec<Place> {
-        let reads = |path: &Path| Place { path: path.to_owned(), writes: false };
-        let writes = |path: &Path| Place { path: path.to_owned(), writes: true };
+        let reads = |path: &Path| Place { path: path.to_owned(), writes: false, runs: false };
+        let writes = |path: &Path| Place { path: path.to_owned(), writes: true, runs: false };
+        let runs = |path: &Path| Place { path: path.to_owned(), writes: false, runs: true };
         let mut places = vec![writes(&self.data_dir), reads(&self.plugins.dir)];
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         places.extend(file.parent().map(reads));
@@ -91,6 +97,12 @@ impl Config {
                 DeliverTo::Maildir(pattern) => places.push(writes(&pattern.root())),
                 // Connecting is not reading; the folder is named so that a newer kernel can still find the socket.
                 DeliverTo::Lmtp(LmtpAddress::Unix(path)) => places.extend(path.parent().map(reads)),
+                DeliverTo::Pipe(pipe) => {
+                    places.push(runs(&pipe.program));
+                    // What a program is made of: interpreters, loaders, what a script calls.
+                    places.extend(PROGRAMS.iter().map(|folder| runs(Path::new(folder))));
+                    places.extend(pipe.writes.iter().map(|folder| writes(folder)));
+                }
                 DeliverTo::Lmtp(LmtpAddress::Tcp(_)) | DeliverTo::Relay(_) => {}
             }
         }

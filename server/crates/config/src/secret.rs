@@ -1,4 +1,4 @@
-//! A secret that the server makes for itself, once.
+//! Secrets that the server makes for itself, once.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -7,16 +7,26 @@ use std::path::Path;
 
 use accounts::Secret;
 
-/// The file's name in the data directory.
-const NAME: &str = "auth-secret";
-
 /// The secret of the data directory, for [`accounts::Authenticator`]. One that is not there, or is damaged, is made anew: all
 /// that this changes is the salts of users that there are not.
 ///
 /// # Errors
 /// The directory cannot be read or written, or the system has no randomness.
 pub fn auth_secret(data_dir: &Path) -> io::Result<Secret> {
-    let file = data_dir.join(NAME);
+    kept(data_dir, "auth-secret")
+}
+
+/// The secret of the data directory that rewritten senders are signed with, where the configuration has none. When it is lost, what is
+/// returned to senders that were rewritten before is refused.
+///
+/// # Errors
+/// As [`auth_secret`].
+pub fn srs_secret(data_dir: &Path) -> io::Result<Secret> {
+    kept(data_dir, "srs-secret")
+}
+
+fn kept(data_dir: &Path, name: &str) -> io::Result<Secret> {
+    let file = data_dir.join(name);
     match fs::read(&file) {
         Ok(octets) => {
             if let Ok(secret) = octets.try_into() {
@@ -27,7 +37,7 @@ pub fn auth_secret(data_dir: &Path) -> io::Result<Secret> {
         Err(error) => return Err(error),
     }
     let secret = Secret::generate().map_err(io::Error::other)?;
-    let fresh = data_dir.join(format!("{NAME}.new"));
+    let fresh = data_dir.join(format!("{name}.new"));
     // What a start that was broken off has left behind.
     if let Err(error) = fs::remove_file(&fresh)
         && error.kind() != io::ErrorKind::NotFound
@@ -52,7 +62,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = auth_secret(dir.path()).unwrap().0;
         assert_eq!(auth_secret(dir.path()).unwrap().0, first);
-        let file = dir.path().join(NAME);
+        let file = dir.path().join("auth-secret");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&file, "damaged").unwrap();
         fs::write(dir.path().join("auth-secret.new"), "left behind").unwrap();

@@ -28,6 +28,7 @@ fn named_file(path: &Path) -> Result<Vec<u8>, String> {
         Some("faulty-users.toml") => {
             "[[user]]\nname = 'carol@example.org'\nsender = []\n[[user]]\n[limits]\n"
         }
+        Some("srs.secret") => "a secret for senders that are rewritten\n",
         Some("issuer.jwks") => include_str!("tests/issuer.jwks"),
         Some("partner.password") => "open sesame\n",
         Some("issuer.secret") => "a secret of the issuer, 32 octets or more\n",
@@ -181,12 +182,40 @@ fn a_password_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn aliases_that_go_in_circles_are_refused() {
+fn every_alias_and_catch_all_that_leads_nowhere_is_refused_at_its_line() {
     let text = format!(
-        "{LEAST}[[domain]]\nname = 'example.org'\ndeliver = {{ maildir = '/m' }}\naliases = {{ a = 'b', b = 'a' }}\n"
+        "{LEAST}[[domain]]\nname = 'example.org'\ndeliver = {{ maildir = '/m' }}\naliases = {{ a = 'b', b = 'a' }}\n\
+         [[domain]]\nname = 'other.example'\ndeliver = {{ maildir = '/m' }}\ncatch-all = 'c@example.net'\n"
     );
     let faults = parse(&text).unwrap_err().to_string();
-    assert!(faults.contains("domain: the alias a@example.org leads nowhere"), "{faults}");
+    let first = text.lines().position(|line| line.starts_with("aliases")).unwrap() + 1;
+    for (line, says) in [
+        (first, "domain.aliases.a: the alias a@example.org leads nowhere"),
+        (first, "domain.aliases.b: the alias b@example.org leads nowhere"),
+        (first + 4, "domain.catch-all: the catch-all of other.example is never asked"),
+    ] {
+        assert!(faults.contains(&format!(":{line}: {says}")), "{line} {says}: {faults}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_refused() {
+    let of = |deliver: &str| {
+        let text = format!("{LEAST}[[domain]]\nname = 'example.org'\ndeliver = {{ {deliver} }}\n");
+        parse(&text).map(|_| ()).map_err(|faults| faults.to_string())
+    };
+    assert_eq!(of("pipe = ['/bin/cat', '-u', '{local}']"), Ok(()));
+    for (deliver, says) in [
+        ("pipe = []", "is empty"),
+        ("pipe = ['cat']", "is no program"),
+        ("pipe = ['/bin/{local}']", "is no program"),
+        ("pipe = ['/bin/cat', '{user}']", "has no {user}"),
+        ("pipe = ['/bin/cat'], maildir = '/m'", "exactly one of"),
+        ("pipe = ['/bin/cat'], user = 'nobody-at-all'", "no user"),
+    ] {
+        let faults = of(deliver).unwrap_err();
+        assert!(faults.contains(says), "{deliver}: {faults}");
+    }
 }
 
 #[test]

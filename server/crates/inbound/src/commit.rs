@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use hooks::SessionFacts;
 use message::{HeaderBlock, Received, Transmission};
-use model::{Content, EXPANDED, Envelope, Mailbox, Notify, Param, QueueId, Reply, Timestamp};
+use model::{
+    Content, EXPANDED, Envelope, FORWARDED_AS, Mailbox, Notify, Param, QueueId, Recipient, Reply,
+    ReversePath, Timestamp,
+};
 use queue::{Entry, State, StoreError};
 use tracing::{error, info, warn};
 
@@ -174,22 +177,52 @@ fn recipients(
         };
         let targets = expand(&recipient.address, transaction.id(), options);
         let mut expanded = (targets.len() > 1).then(|| for_members(&recipient.params)).flatten();
-        for address in targets {
+        for address in &targets {
             if !seen.insert(address.clone()) {
                 continue;
             }
             if seen.len() > options.limits.expanded_recipients {
                 return Err(Reply::new(452, (4, 5, 3), "too many recipients after aliases"));
             }
-            let params = match &mut expanded {
+            let mut params = match &mut expanded {
                 Some(members) => members.next(),
                 None => recipient.params.clone(),
             };
-            envelope.add_recipient(address, recipient.original.clone(), params);
+            if let Some(sender) = forwarded_as(&before.sender, recipient, address, options, transaction.id())
+            {
+                params.push(Param { keyword: FORWARDED_AS.to_owned(), value: Some(sender.to_string()) });
+            }
+            envelope.add_recipient(address.clone(), recipient.original.clone(), params);
             holds.push(hold.clone());
+        }
+        // Everybody behind the alias was named before: one of them carries the word of it.
+        let untold = expanded.is_some_and(|members| members.is_first);
+        let is_member =
+            |one: &&mut Recipient| targets.contains(&one.address) && one.param(EXPANDED).is_none();
+        if let Some(member) = envelope.recipients.iter_mut().find(is_member).filter(|_| untold) {
+            let alias = Some(recipient.original.to_string());
+            member.params.push(Param { keyword: EXPANDED.to_owned(), value: alias });
         }
     }
     Ok((envelope, holds))
+}
+
+/// The sender under which mail for an address of ours goes to another host: a domain that forbids us to send in its name would have it
+/// refused there (RFC 7208). Nothing where the sender can stay.
+fn forwarded_as(
+    sender: &ReversePath,
+    named: &Recipient,
+    target: &Mailbox,
+    options: &Options,
+    queue_id: QueueId,
+) -> Option<Mailbox> {
+    let (srs, sender) = (options.forwarding.as_ref()?, sender.mailbox()?);
+    let is_ours = |mailbox: &Mailbox| options.local.is_local(mailbox.domain()) || srs.is_of(mailbox);
+    if is_ours(target) || is_ours(sender) || !(is_ours(&named.address) || is_ours(&named.original)) {
+        return None;
+    }
+    let rewritten = srs.forward(sender, clock::wall());
+    rewritten.inspect_err(|error| warn!(%queue_id, %sender, %error, "forwarded under its own sender")).ok()
 }
 
 /// The parameters of RCPT for the members of an alias of several, whose sender wants to hear of success.
@@ -224,6 +257,10 @@ fn for_members(params: &[Param]) -> Option<Members> {
 /// The mailboxes behind an address, as delivery knows them: aliases followed, the detail behind the name taken off (it stays in
 /// what the client named). An alias that cannot be followed ends at the address itself: delivery says what is wrong with it.
 fn expand(address: &Mailbox, queue_id: QueueId, options: &Options) -> Vec<Mailbox> {
+    if let Some(Ok(sender)) = options.forwarding.as_ref().and_then(|srs| srs.reverse(address, clock::wall()))
+    {
+        return vec![sender];
+    }
     options.local.recipients(address).unwrap_or_else(|error| {
         warn!(%queue_id, rcpt = %address, %error, "the alias could not be expanded");
         vec![address.clone()]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Authenticator, LocalDomains};
+use accounts::{Authenticator, LocalDomains, Srs};
 use ipnet::IpNet;
 use message::ShapeLimits;
 
@@ -22,6 +22,8 @@ pub struct Options {
     /// Clients that may for a while. A reload keeps those of before.
     pub relay_grants: Arc<RelayGrants>,
     pub local: Arc<LocalDomains>,
+    /// Rewrites the senders of forwarded mail, and finds them again; nothing: they stay.
+    pub forwarding: Option<Arc<Srs>>,
     /// Who may authenticate, and how; nothing: nobody.
     pub authenticator: Option<Authenticator>,
     pub limits: Limits,

@@ -12,12 +12,20 @@ use crate::options::Options;
 /// The mailbox that a forward-path names, when this client may send to it.
 ///
 /// # Errors
-/// The reply to RCPT: 550 5.1.1 for a mailbox that we do not have, 550 5.7.1 for a domain that is not ours.
+/// The reply to RCPT: 550 5.1.1 for a mailbox that we do not have, 550 5.7.1 for a domain that is not ours, and for a rewritten sender
+/// that is forged or old.
 pub(crate) fn recipient(path: &ForwardPath, may_relay: bool, options: &Options) -> Result<Mailbox, Reply> {
     let mailbox = match path {
         ForwardPath::Postmaster => options.local.postmaster().clone(),
         ForwardPath::Mailbox(mailbox) => mailbox.clone(),
     };
+    // What comes back to a sender that we have rewritten is for whoever sent it, wherever that is.
+    if let Some(returned) = options.forwarding.as_ref().and_then(|srs| srs.reverse(&mailbox, clock::wall())) {
+        return match returned {
+            Ok(_) => Ok(mailbox),
+            Err(error) => Err(Reply::new(550, (5, 7, 1), format!("{mailbox}: {error}"))),
+        };
+    }
     match options.local.lookup(&mailbox) {
         Lookup::Local { .. } | Lookup::Alias(_) => Ok(mailbox),
         Lookup::Unknown => Err(Reply::new(550, (5, 1, 1), format!("no mailbox {mailbox} here"))),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::esmtp::FORWARDED_AS;
 use crate::{Mailbox, ReversePath};
 
 /// One ESMTP parameter of MAIL or RCPT, `KEYWORD` or `KEYWORD=value` (RFC 5321 section 4.1.2).
@@ -71,6 +72,13 @@ impl Recipient {
     /// The value of an RCPT parameter, `Some("")` when it stands without one.
     pub fn param(&self, keyword: &str) -> Option<&str> {
         find_param(&self.params, keyword)
+    }
+}
+
+impl Recipient {
+    /// The sender that the next hop is told, when it is not the envelope's.
+    pub fn forwarded_as(&self) -> Option<&str> {
+        self.param(FORWARDED_AS)
     }
 }
 

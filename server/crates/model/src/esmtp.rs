@@ -13,8 +13,12 @@ pub const MAX_ENVID_OCTETS: usize = 100;
 pub const MAX_ORCPT_OCTETS: usize = 500;
 
 /// A parameter of RCPT that no client can give and no peer gets: the first of the addresses that an alias stands for has it when the
-/// sender asked to hear of success, and is to hear that the alias was expanded (RFC 3461 section 5.2.7).
+/// sender asked to hear of success, and is to hear that the alias was expanded (RFC 3461 section 5.2.7). Its value is the alias, unless
+/// that is what the recipient was named by.
 pub const EXPANDED: &str = "X-EXPANDED";
+
+/// Likewise a parameter of RCPT that only this host knows: the sender that this recipient's mail is forwarded under.
+pub const FORWARDED_AS: &str = "X-FORWARDED-AS";
 
 /// Of which outcomes a sender wants to hear (RFC 3461 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

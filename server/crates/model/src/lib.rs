@@ -19,8 +19,8 @@ pub use content::{Content, Piece, Source};
 pub use domain::{Domain, DomainError};
 pub use envelope::{Envelope, Param, Recipient};
 pub use esmtp::{
-    DeliverBy, EXPANDED, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext, encode_xtext,
-    parse_priority,
+    DeliverBy, EXPANDED, FORWARDED_AS, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext,
+    encode_xtext, parse_priority,
 };
 pub use id::{QueueId, SessionId};
 pub use mailbox::{ForwardPath, Mailbox, MailboxError, ReversePath};

@@ -86,8 +86,8 @@ pub struct DestinationStats {
 
 impl Destination {
     pub(crate) fn new(site: Site) -> Self {
-        // Writing to a disk needs no trial.
-        let is_proven = matches!(site, Site::Maildir(_));
+        // Writing to a disk needs no trial, nor does a program.
+        let is_proven = matches!(site, Site::Maildir(_) | Site::Pipe(_));
         Self { site, state: Mutex::new(State { is_proven, ..State::default() }), wake: Notify::new() }
     }
 
@@ -132,8 +132,10 @@ impl Destination {
     }
 
     fn worker_limit(&self, state: &State, limits: &Limits, now: Instant) -> usize {
-        if let Site::Maildir(_) = self.site {
-            return limits.maildir_writers.max(1);
+        match &self.site {
+            Site::Maildir(_) => return limits.maildir_writers.max(1),
+            Site::Pipe(pipe) => return pipe.concurrency.max(1),
+            _ => {}
         }
         if !state.is_proven {
             return 1;

@@ -304,19 +304,21 @@ impl Inner {
 fn split(entry: &Entry, options: &Options, now: Timestamp) -> Vec<(Site, Vec<usize>)> {
     let size = options.limits.recipients_per_transaction.max(1);
     let mut jobs: Vec<(Site, Vec<usize>)> = Vec::new();
-    let mut open: HashMap<Site, usize> = HashMap::new();
+    let mut open: HashMap<(Site, Option<&str>), usize> = HashMap::new();
     for (nth, queued) in entry.recipients.iter().enumerate() {
         if !matches!(queued.state, State::Waiting { due } if due <= now) {
             continue;
         }
         let site = Site::of(&queued.recipient.address, options);
-        match open.get(&site) {
+        // A transaction has one sender, and forwarded mail has one of its own.
+        let key = (site, queued.recipient.forwarded_as());
+        match open.get(&key) {
             Some(at) if jobs[*at].1.len() < size => jobs[*at].1.push(nth),
             _ => {
                 if entry.recipients.len() > 1 {
-                    open.insert(site.clone(), jobs.len());
+                    open.insert(key.clone(), jobs.len());
                 }
-                jobs.push((site, vec![nth]));
+                jobs.push((key.0, vec![nth]));
             }
         }
     }

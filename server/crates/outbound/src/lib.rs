@@ -1,7 +1,7 @@
 //! Outbound: takes entries from the queue to their next hops, and tells their senders when that fails for good.
 //!
 //! ```text
-//! take (fresh, in memory) --+                                +-> Maildir
+//! take (fresh, in memory) --+                                +-> Maildir, program
 //!                           +-> Pass -> Job per site -> Destination -> worker -> Connection (SMTP, LMTP)
 //! scheduler (due, retried) -+                                |
 //!                                                            v
@@ -34,6 +34,9 @@ mod octets;
 mod opening;
 mod options;
 mod outcome;
+mod pipe;
+mod pipe_argument;
+mod pipe_worker;
 mod policy;
 mod preparation;
 mod report;
@@ -52,6 +55,8 @@ pub use maildir::{MaildirPattern, PatternError};
 pub use options::{
     DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, MtaStsOptions, Options,
 };
+pub use pipe::Pipe;
+pub use pipe_argument::{PipeArgument, PipeArgumentError};
 pub use report::ReportOptions;
 pub use route::{
     Credentials, DomainPattern, DomainPatternError, NextHop, Password, Route, RouteError, Routes,

@@ -64,7 +64,7 @@ impl MaildirWriter {
     }
 
     /// Writes the fields on top and the content; a small message is one write.
-    fn copy(&mut self, mut file: &File, top: &str, content: &Content) -> io::Result<u64> {
+    pub(crate) fn copy(&mut self, mut file: &File, top: &str, content: &Content) -> io::Result<u64> {
         self.converted.clear();
         self.converted.extend(top.bytes().filter(|octet| *octet != b'\r'));
         let (mut offset, mut written, mut held_cr) = (0, 0, false);

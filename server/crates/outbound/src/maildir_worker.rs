@@ -16,7 +16,7 @@ use crate::maildir::{FileName, MaildirPattern, MaildirWriter, top_fields};
 use crate::notice;
 use crate::options::Options;
 use crate::outcome::Attempt;
-use crate::preparation::{hops_exceeded, load, unreadable};
+use crate::preparation::{came_back, hops_exceeded, load, unreadable};
 use crate::site::Site;
 
 /// Messages to one visit.
@@ -92,9 +92,8 @@ impl Round<'_> {
             return all(Attempt::own(reply));
         }
         let mut deliver = |mailbox: &Mailbox| {
-            if traits.was_delivered_to(mailbox) {
-                let text = format!("the message has been delivered to {mailbox} before and came back");
-                return End::Not(Attempt::own(Reply::new(554, (5, 4, 6), text)));
+            if let Some(reply) = came_back(&traits, mailbox) {
+                return End::Not(Attempt::own(reply));
             }
             let maildir = self.pattern.path(mailbox);
             let name = FileName::unique(clock::wall(), &self.options.hostname);

@@ -93,7 +93,7 @@ pub(crate) async fn endpoints(
             let (host, address) = (path.display().to_string(), Address::Unix(path.clone()));
             vec![Endpoint { host, address, proof: Proof::default() }]
         }
-        Site::Maildir(_) => Vec::new(),
+        Site::Maildir(_) | Site::Pipe(_) => Vec::new(),
     };
     found.truncate(options.limits.addresses_per_attempt.max(1));
     Ok(found)

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Domain;
@@ -14,6 +15,7 @@ use tls::client::Connector;
 
 use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
+use crate::pipe::Pipe;
 use crate::report::ReportOptions;
 use crate::route::Routes;
 
@@ -66,6 +68,8 @@ pub enum LmtpAddress {
 pub enum DeliverTo {
     Maildir(MaildirPattern),
     Lmtp(LmtpAddress),
+    /// To a program, for each recipient.
+    Pipe(Arc<Pipe>),
     /// By SMTP to this host; MX records are not asked for.
     Relay(HostPort),
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use model::{Content, Reply};
+use model::{Content, Mailbox, Reply};
 use queue::StoreError;
 
 use crate::active::Pass;
@@ -17,6 +17,14 @@ pub(crate) fn hops_exceeded(traits: &Traits, options: &Options) -> Option<Reply>
     //= RFC 5321 section 6.3: a message that has passed too many hosts goes in circles.
     (traits.hops > options.limits.hops).then(|| {
         Reply::new(554, (5, 4, 6), format!("the message has passed {} hosts, which is too many", traits.hops))
+    })
+}
+
+/// The refusal of a message that this mailbox has had before: it was forwarded, and came back.
+pub(crate) fn came_back(traits: &Traits, mailbox: &Mailbox) -> Option<Reply> {
+    traits.was_delivered_to(mailbox).then(|| {
+        let text = format!("the message has been delivered to {mailbox} before and came back");
+        Reply::new(554, (5, 4, 6), text)
     })
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use accounts::{ExpandError, LocalDomains};
 use message::{Action, Dsn, DsnRecipient, Report, Ret};
-use model::{Content, Domain, EnhancedStatus, Envelope, Mailbox, Param, QueueId, ReversePath, Timestamp};
+use model::{
+    Content, Domain, EXPANDED, EnhancedStatus, Envelope, Mailbox, Param, QueueId, ReversePath, Timestamp,
+};
 use queue::{Entry, State, Store, StoreError};
 
 use crate::notice::Notice;
@@ -116,6 +118,8 @@ fn tell(entry: &Entry, notice: &Notice, options: &Options) -> Vec<DsnRecipient> 
         return Vec::new();
     };
     let last = update.last.as_ref();
+    // An alias that none of the recipients was named by: another's recipient carries the word of it.
+    let alias = queued.recipient.param(EXPANDED).and_then(|alias| Mailbox::parse(alias).ok());
     let of = |action: &Action| {
         let base = DsnRecipient {
             address: queued.recipient.address.clone(),
@@ -133,7 +137,8 @@ fn tell(entry: &Entry, notice: &Notice, options: &Options) -> Vec<DsnRecipient> 
             }
             //= RFC 3461 section 5.2.7.3: the report is about the alias, and does not say what it stands for.
             Action::Expanded => DsnRecipient {
-                address: queued.recipient.original.clone(),
+                original: base.original.filter(|_| alias.is_none()),
+                address: alias.clone().unwrap_or_else(|| queued.recipient.original.clone()),
                 remote_mta: None,
                 diagnostic: None,
                 last_attempt: None,

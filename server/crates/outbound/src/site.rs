@@ -7,6 +7,7 @@ use model::{Domain, Mailbox};
 
 use crate::maildir::MaildirPattern;
 use crate::options::{DeliverTo, HostPort, LmtpAddress, Options};
+use crate::pipe::Pipe;
 use crate::route::{NextHop, Route};
 
 /// A next-hop site. Attempts for the same site share its connections, its limits and its back-off.
@@ -18,6 +19,7 @@ pub(crate) enum Site {
     Host(HostPort, Arc<Route>),
     Lmtp(LmtpAddress),
     Maildir(MaildirPattern),
+    Pipe(Arc<Pipe>),
 }
 
 impl Site {
@@ -25,6 +27,7 @@ impl Site {
     pub(crate) fn of(address: &Mailbox, options: &Options) -> Self {
         match options.domains.get(address.domain()) {
             Some(DeliverTo::Maildir(pattern)) => Self::Maildir(pattern.clone()),
+            Some(DeliverTo::Pipe(pipe)) => Self::Pipe(Arc::clone(pipe)),
             Some(DeliverTo::Lmtp(lmtp)) => Self::Lmtp(lmtp.clone()),
             Some(DeliverTo::Relay(host)) => {
                 Self::Host(host.clone(), relay_route(host, address.domain(), options))
@@ -45,7 +48,7 @@ impl Site {
     pub(crate) fn route(&self) -> Option<&Arc<Route>> {
         match self {
             Self::Mx(_, route) | Self::Host(_, route) => Some(route),
-            Self::Lmtp(_) | Self::Maildir(_) => None,
+            Self::Lmtp(_) | Self::Maildir(_) | Self::Pipe(_) => None,
         }
     }
 }
@@ -71,6 +74,7 @@ impl fmt::Display for Site {
             Self::Lmtp(LmtpAddress::Tcp(host)) => write!(f, "lmtp:{host}"),
             Self::Lmtp(LmtpAddress::Unix(path)) => write!(f, "lmtp:{}", path.display()),
             Self::Maildir(pattern) => write!(f, "maildir:{pattern}"),
+            Self::Pipe(pipe) => write!(f, "pipe:{pipe}"),
         }
     }
 }

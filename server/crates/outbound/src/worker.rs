@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use model::{Content, DeliverBy, LateMode, Recipient, Reply, Timestamp};
+use model::{Content, DeliverBy, LateMode, Recipient, Reply, ReversePath, Timestamp};
 use queue::Entry;
 use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +20,7 @@ use crate::notice;
 use crate::opening::{self, Hop, OpenError, failure_reply};
 use crate::options::Options;
 use crate::outcome::Attempt;
+use crate::pipe_worker;
 use crate::policy::{SitePolicy, Wish};
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
 use crate::site::Site;
@@ -51,6 +52,11 @@ pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
     if let Site::Maildir(_) = destination.site {
         let mut place = place;
         place.is_left = maildir_worker::run(&inner, &destination).await;
+        return;
+    }
+    if let Site::Pipe(_) = destination.site {
+        let mut place = place;
+        place.is_left = pipe_worker::run(&inner, &destination).await;
         return;
     }
     let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, _permit: permit };
@@ -201,8 +207,10 @@ impl Worker {
         if let Some(reply) = connection.refuses_time(entry) {
             return Some(vec![Attempt::own(reply); recipients.len()]);
         }
+        let forwarded = recipients.first().and_then(|recipient| recipient.forwarded_as());
+        let sender = forwarded.and_then(|sender| sender.parse().ok()).map(ReversePath::Mailbox);
         let transaction = Transaction {
-            sender: &entry.sender,
+            sender: sender.as_ref().unwrap_or(&entry.sender),
             sender_params: &entry.sender_params,
             recipients: &recipients,
             size: content.len(),

@@ -191,3 +191,45 @@ fn bad_options_are_named() {
         "the alias x@a.example leads nowhere: there is no mailbox y@a.example"
     );
 }
+
+#[test]
+fn a_catch_all_takes_what_is_nobody_elses() {
+    let caught = DomainOptions {
+        catch_all: Some("alice".to_owned()),
+        ..listed("example.org", &["alice", "bob"], &[("sales", &["bob"])])
+    };
+    let away =
+        DomainOptions { catch_all: Some("x@far.example".to_owned()), ..listed("away.example", &[], &[]) };
+    let table = build(vec![caught, away]).unwrap();
+    let recipients = |text: &str| table.recipients(&address(text)).unwrap();
+    assert_eq!(recipients("nobody+x@example.org"), [address("alice@example.org")]);
+    assert_eq!(recipients("sales@example.org"), [address("bob@example.org")]);
+    assert_eq!(recipients("Bob+x@example.org"), [address("bob@example.org")]);
+    assert_eq!(recipients("any@away.example"), [address("x@far.example")]);
+    assert_eq!(recipients("postmaster@away.example"), [address("postmaster@away.example")]);
+}
+
+#[test]
+fn a_catch_all_that_leads_nowhere_or_is_never_asked_is_a_fault_beside_all_others() {
+    let circle = DomainOptions {
+        catch_all: Some("nobody".to_owned()),
+        ..listed("circle.example", &["alice"], &[("a", &["none@plain.example"])])
+    };
+    let idle = DomainOptions {
+        catch_all: Some("a@far.example".to_owned()),
+        ..DomainOptions::new(domain("idle.example"))
+    };
+    let options = Options {
+        hostname: domain("mx.example.net"),
+        domains: vec![circle, idle, listed("plain.example", &["x"], &[])],
+    };
+    let (_, faults) = LocalDomains::with_faults(options).unwrap();
+    let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let [alias, circle, idle] = said.as_slice() else { panic!("{said:?}") };
+    assert!(alias.starts_with("the alias a@circle.example leads nowhere"), "{alias}");
+    assert!(
+        circle.contains("catch-all of circle.example") && circle.contains("leads back to itself"),
+        "{circle}"
+    );
+    assert!(idle.contains("catch-all of idle.example is never asked"), "{idle}");
+}

@@ -1,5 +1,7 @@
 //! The rows of the reference, in the order in which they are shown.
 
+mod domain;
+mod forwarding;
 mod limits;
 mod plugins;
 mod reports;
@@ -8,6 +10,8 @@ mod users;
 
 use super::acme::ACME;
 use super::{Default, Key, Section};
+use domain::{DELIVER, DOMAIN};
+use forwarding::FORWARDING;
 use limits::LIMITS;
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
 use reports::REPORTS;
@@ -40,13 +44,13 @@ const fn later(name: &'static str, takes: &'static str, doc: &'static str) -> Ke
     Key { name, takes, default: Default::Later, doc }
 }
 
-const SIZE: &str = "size";
+pub(super) const SIZE: &str = "size";
 pub(super) const SPAN: &str = "time span";
-const COUNT: &str = "number";
+pub(super) const COUNT: &str = "number";
 pub(super) const FLAG: &str = "true or false";
 const TEXT: &str = "text";
 pub(super) const PATH: &str = "path";
-const TABLE: &str = "table";
+pub(super) const TABLE: &str = "table";
 
 /// Every table and key.
 pub const SECTIONS: &[Section] = &[
@@ -64,6 +68,7 @@ pub const SECTIONS: &[Section] = &[
     OAUTH,
     OAUTH_KEY,
     RELAY,
+    FORWARDING,
     OUTBOUND,
     OUTBOUND_LIMITS,
     OUTBOUND_TIMEOUTS,
@@ -115,6 +120,7 @@ const ROOT: Section = Section {
             "nobody relays",
             "Who may send to domains that are not ours; see `[relay]`.",
         ),
+        optional("forwarding", TABLE, "senders stay", "How forwarded mail is sent; see `[forwarding]`."),
         optional("outbound", TABLE, "defaults", "Delivery to other hosts; see `[outbound]`."),
         optional("route", "tables", "all mail by MX", "By which way mail leaves; see `[[route]]`."),
         optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
@@ -249,55 +255,6 @@ const TLS_CERTIFICATES: Section = Section {
     doc: "A certificate for the names that stand in it. The first of all, with that of `[tls]` before these, is shown to \
           clients that ask for no name, or for one that is in none of them.",
     keys: &[required("certificate", PATH, "As in `[tls]`."), required("key", PATH, "As in `[tls]`.")],
-};
-
-const DOMAIN: Section = Section {
-    name: "domain",
-    written: "`[[domain]]`",
-    doc: "A domain whose mail ends here.",
-    keys: &[
-        required("name", "domain name", "The domain, without its subdomains."),
-        optional(
-            "deliver",
-            TABLE,
-            "needed unless every address is an alias",
-            "Where mail goes; see `deliver`.",
-        ),
-        optional(
-            "mailboxes",
-            "list of local parts",
-            "every local part",
-            "The mailboxes that there are; mail to others is refused with 550 5.1.1.",
-        ),
-        optional(
-            "aliases",
-            "table of lists",
-            "none",
-            "Names and where their mail goes instead: local parts of this domain, or whole addresses.",
-        ),
-        key(
-            "subaddress-separator",
-            "one character, or empty",
-            "\"+\"",
-            "What separates a mailbox from a detail (`alice+news`); empty: nothing does.",
-        ),
-    ],
-};
-
-const DELIVER: Section = Section {
-    name: "domain.deliver",
-    written: "`deliver = { ... } in [[domain]]`",
-    doc: "Exactly one of these.",
-    keys: &[
-        optional(
-            "maildir",
-            PATH,
-            "not this",
-            "A Maildir for each mailbox; `{domain}` and `{local}` stand for the recipient's, without its detail.",
-        ),
-        optional("lmtp", "`host:port` or path", "not this", "An LMTP server, over TCP or at a Unix socket."),
-        optional("relay", "`host:port`", "not this", "An SMTP server."),
-    ],
 };
 
 const RELAY: Section = Section {
