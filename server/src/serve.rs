@@ -106,8 +106,12 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     plugins.load_all().await;
     let watch = plugins.watch().context("cannot watch the plugins")?;
     let queue: Arc<dyn queue::Store> = store.clone();
-    let engine =
-        outbound::Engine::start(Arc::new(config.outbound.clone()), Arc::clone(&queue), Arc::clone(&resolver));
+    let engine = outbound::Engine::start_with(
+        Arc::new(config.outbound.clone()),
+        Arc::clone(&queue),
+        Arc::clone(&resolver),
+        Arc::new(plugins.clone()),
+    );
     let services = inbound::Services {
         store: Arc::clone(&queue),
         courier: Arc::new(engine.clone()),

@@ -71,6 +71,8 @@ fn limits(table: &Table<'_>) -> Limits {
     table.set_count("addresses-per-attempt", &mut limits.addresses_per_attempt, 1..=100);
     table.set_duration("idle-connection", &mut limits.idle_connection, Duration::ZERO..=10 * MINUTE);
     table.set_duration("connect-timeout", &mut limits.connect_timeout, 10 * MS..=10 * MINUTE);
+    table.set_duration("address-delay", &mut limits.address_delay, 10 * MS..=MINUTE);
+    table.set_duration("session-timeout", &mut limits.session_timeout, 10 * MS..=60 * MINUTE);
     table.set_duration("backoff", &mut limits.backoff, MS..=1_440 * MINUTE);
     table.set_duration("backoff-max", &mut limits.backoff_max, MS..=1_440 * MINUTE);
     table.set_duration("sweep", &mut limits.sweep, 10 * MS..=60 * MINUTE);

@@ -36,7 +36,29 @@ pub(crate) struct Pass {
     pub(crate) traits: Mutex<Option<Arc<Traits>>>,
     /// Attempts that have not begun are not to begin.
     pub(crate) is_cancelled: AtomicBool,
+    /// How urgent the message is (RFC 6710).
+    pub(crate) priority: i8,
     pub(crate) progress: Mutex<Progress>,
+}
+
+impl Pass {
+    /// A pass with so many jobs to be done.
+    pub(crate) fn new(entry: Arc<Entry>, content: Option<Content>, kept_octets: u64, jobs: usize) -> Self {
+        Self {
+            priority: priority(&entry),
+            entry,
+            content: Mutex::new(content),
+            kept_octets,
+            traits: Mutex::default(),
+            is_cancelled: AtomicBool::new(false),
+            progress: Mutex::new(Progress { jobs, told: Vec::new() }),
+        }
+    }
+}
+
+/// How urgent an entry is, -9 to 9.
+pub(crate) fn priority(entry: &Entry) -> i8 {
+    entry.sender_param("MT-PRIORITY").and_then(model::parse_priority).unwrap_or(0)
 }
 
 /// How far a pass has come.

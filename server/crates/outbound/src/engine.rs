@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dns::Resolver;
-use model::{Content, QueueId, Timestamp};
+use hooks::{DeliveryHooks, NoHooks};
+use model::{Content, QueueId, Reply};
 use parking_lot::{Mutex, RwLock};
-use queue::{Courier, Entry, State, Store};
+use queue::{Courier, Entry, Store};
 use tls_policy::{Https, MtaSts};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::active::{Active, Job, Pass, Progress};
+use crate::active::{Active, Job, Pass, priority};
 use crate::control::Applied;
 use crate::destination::Destination;
-use crate::options::{MtaStsOptions, Options};
+use crate::lookups::Lookups;
+use crate::options::{Limits, MtaStsOptions, Options};
+use crate::outcome::{Attempt, postponement};
+use crate::plan::{self, Plan};
 use crate::scheduler::{self, Schedule};
 use crate::site::Site;
 use crate::stats::{Counters, Stats};
@@ -35,15 +39,20 @@ pub(crate) struct Inner {
     mta_sts: RwLock<Option<Arc<MtaSts>>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) hooks: Arc<dyn DeliveryHooks>,
+    pub(crate) lookups: Arc<Lookups>,
     pub(crate) active: Active,
     destinations: Mutex<HashMap<Site, Arc<Destination>>>,
     pub(crate) schedule: Schedule,
     pub(crate) counters: Counters,
     /// A permit for each connection, over all destinations.
     pub(crate) deliveries: Arc<Semaphore>,
+    /// Workers that wait for one.
+    pub(crate) without_permit: AtomicUsize,
     parked: AtomicUsize,
     pub(crate) tasks: Arc<Tasks>,
     is_stopping: AtomicBool,
+    stopped: Notify,
     runtime: tokio::runtime::Handle,
 }
 
@@ -59,20 +68,37 @@ impl Engine {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(options: Arc<Options>, store: Arc<dyn Store>, resolver: Arc<dyn Resolver>) -> Self {
+        Self::start_with(options, store, resolver, Arc::new(NoHooks))
+    }
+
+    /// The same, with plugins that are asked.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start_with(
+        options: Arc<Options>,
+        store: Arc<dyn Store>,
+        resolver: Arc<dyn Resolver>,
+        hooks: Arc<dyn DeliveryHooks>,
+    ) -> Self {
         let deliveries = Arc::new(Semaphore::new(options.limits.deliveries.clamp(1, Semaphore::MAX_PERMITS)));
         let inner = Arc::new(Inner {
             mta_sts: RwLock::new(finder(&options, &resolver)),
             options: RwLock::new(options),
             store,
             resolver,
+            hooks,
+            lookups: Arc::default(),
             active: Active::default(),
             destinations: Mutex::default(),
             schedule: Schedule::default(),
             counters: Counters::default(),
             deliveries,
+            without_permit: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             tasks: Arc::default(),
             is_stopping: AtomicBool::new(false),
+            stopped: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
         });
         inner.tasks.spawn(scheduler::run(Arc::clone(&inner)));
@@ -83,6 +109,7 @@ impl Engine {
     pub fn reload(&self, options: Arc<Options>) {
         *self.inner.mta_sts.write() = finder(&options, &self.inner.resolver);
         *self.inner.options.write() = options;
+        self.inner.lookups.forget();
     }
 
     /// Stops: no further attempt begins, those under way may end until the time is over. What was not done stays in the store.
@@ -90,6 +117,7 @@ impl Engine {
         let inner = &self.inner;
         inner.is_stopping.store(true, Ordering::Relaxed);
         inner.schedule.wake();
+        inner.stopped.notify_waiters();
         for destination in inner.destinations.lock().values() {
             destination.call_all();
         }
@@ -103,8 +131,10 @@ impl Engine {
     /// What has been done and what is being done.
     pub fn stats(&self) -> Stats {
         let (inner, now) = (&self.inner, clock::now());
+        let limits = inner.options().limits.clone();
         let all: Vec<_> = inner.destinations.lock().values().map(Arc::clone).collect();
-        let mut destinations: Vec<_> = all.iter().map(|destination| destination.stats(now)).collect();
+        let mut destinations: Vec<_> =
+            all.iter().map(|destination| destination.stats(&limits, now)).collect();
         destinations.sort_by(|a, b| a.name.cmp(&b.name));
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -178,40 +208,87 @@ impl Inner {
     pub(crate) fn activate(self: &Arc<Self>, entry: Arc<Entry>, kept: Option<(Content, u64)>, forced: bool) {
         let options = self.options();
         let (content, kept_octets) = kept.map_or((None, 0), |(content, octets)| (Some(content), octets));
-        let jobs = split(&entry, &options, clock::wall());
-        if jobs.is_empty() {
+        let due = plan::due(&entry, clock::wall());
+        if due.is_empty() {
             self.active.unkeep(kept_octets);
             return self.give_up_claim(entry.id);
         }
+        let Some(jobs) = self.plan_at_once(&entry, &due, &options) else {
+            return self.plan(entry, content, kept_octets, due, options, forced);
+        };
         if let [(site, _)] = jobs.as_slice()
             && !forced
             && self.park(site, &entry, &options)
         {
             return self.active.unkeep(kept_octets);
         }
-        let pass = Arc::new(Pass {
-            content: Mutex::new(content),
-            kept_octets,
-            traits: Mutex::default(),
-            is_cancelled: AtomicBool::new(false),
-            progress: Mutex::new(Progress { jobs: jobs.len(), told: Vec::new() }),
-            entry,
-        });
+        let pass = Arc::new(Pass::new(entry, content, kept_octets, jobs.len()));
         self.active.begin(pass.entry.id, &pass);
+        self.enqueue_all(&pass, jobs, &options, forced);
+    }
+
+    /// The same for an entry that plugins or DNS have to be asked about first.
+    fn plan(
+        self: &Arc<Self>,
+        entry: Arc<Entry>,
+        content: Option<Content>,
+        kept_octets: u64,
+        due: Vec<usize>,
+        options: Arc<Options>,
+        forced: bool,
+    ) {
+        if !forced && !self.may_plan(&entry, &due, &options) {
+            self.active.unkeep(kept_octets);
+            let inner = Arc::clone(self);
+            return self.spawn(async move { inner.postpone(&entry).await });
+        }
+        let pass = Arc::new(Pass::new(entry, content, kept_octets, 1));
+        self.active.begin(pass.entry.id, &pass);
+        let plan = Plan::new(Arc::clone(self), pass, &due, options, forced);
+        self.spawn(plan.run(due));
+    }
+
+    /// Gives a pass's jobs to their destinations; the pass has counted them.
+    pub(crate) fn enqueue_all(
+        self: &Arc<Self>,
+        pass: &Arc<Pass>,
+        jobs: Vec<(Site, Vec<usize>)>,
+        options: &Options,
+        forced: bool,
+    ) {
+        let most = self.room_for_one(&options.limits);
+        let is_alone = jobs.len() == 1;
         for (site, recipients) in jobs {
-            self.enqueue(site, Job { pass: Arc::clone(&pass), recipients }, &options, forced);
+            let job = Job { pass: Arc::clone(pass), recipients };
+            match forced || is_alone || !self.is_full(&site, pass.priority, most) {
+                true => self.enqueue(site, job, options, forced),
+                false => self.leave_for_later(&site, job),
+            }
         }
     }
 
+    fn is_full(&self, site: &Site, priority: i8, most: usize) -> bool {
+        self.destinations.lock().get(site).is_some_and(|found| found.is_full(priority, most))
+    }
+
+    /// A destination has more than enough to do: it is not to keep a message in memory that others wait for as well.
+    fn leave_for_later(self: &Arc<Self>, site: &Site, job: Job) {
+        let (inner, text) = (Arc::clone(self), format!("too much waits for {site}"));
+        self.spawn(async move {
+            inner.finish_all(job, Attempt::put_off(Reply::new(451, (4, 3, 2), text), postponement())).await;
+        });
+    }
+
     fn enqueue(self: &Arc<Self>, site: Site, job: Job, options: &Options, forced: bool) {
+        let now = clock::now();
         // Under the map's lock, so that no destination is forgotten between being found and being used.
         let mut destinations = self.destinations.lock();
         let destination =
-            destinations.entry(site).or_insert_with_key(|site| Arc::new(Destination::new(site.clone())));
+            destinations.entry(site).or_insert_with_key(|site| Arc::new(Destination::new(site.clone(), now)));
         if forced {
             destination.clear_backoff();
         }
-        let starts = destination.push(job, &options.limits, clock::now());
+        let starts = destination.push(job, &options.limits, now);
         let destination = Arc::clone(destination);
         drop(destinations);
         if starts {
@@ -225,22 +302,53 @@ impl Inner {
         self.tasks.spawn(worker::run(Arc::clone(self), Arc::clone(destination)));
     }
 
+    /// Starts a worker for a destination that rests, when its time has come and there is work.
+    pub(crate) fn awake_at(self: &Arc<Self>, destination: &Arc<Destination>, at: Instant) {
+        let (inner, destination) = (Arc::clone(self), Arc::clone(destination));
+        self.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = inner.stopped() => return,
+            }
+            if destination.awake(&inner.options().limits, clock::now()) {
+                inner.start_worker(&destination);
+            }
+        });
+    }
+
     /// Runs a task of the engine, whoever asks for it.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let _runtime = self.runtime.enter();
         self.tasks.spawn(task);
     }
 
+    /// Returns when the engine is to stop.
+    pub(crate) async fn stopped(&self) {
+        let stopped = self.stopped.notified();
+        if !self.is_stopping() {
+            stopped.await;
+        }
+    }
+
+    /// Attempts that may wait in memory for one destination: never more than there is room for others.
+    ///
+    /// So the destinations that have much to do share the room evenly among them, and one part is left for those that come next
+    /// (the dynamic thresholds of Choudhury and Hahne, 1998, with a factor of 1).
+    fn room_for_one(&self, limits: &Limits) -> usize {
+        limits.queued_per_destination.min(limits.active_entries.saturating_sub(self.active.passes()))
+    }
+
     /// Keeps the id only, when its destination has more than enough to do.
     fn park(self: &Arc<Self>, site: &Site, entry: &Arc<Entry>, options: &Options) -> bool {
+        let (most, priority) = (self.room_for_one(&options.limits), priority(entry));
         let destinations = self.destinations.lock();
-        let Some(destination) = destinations.get(site).filter(|found| found.is_full(&options.limits)) else {
+        let Some(destination) = destinations.get(site).filter(|found| found.is_full(priority, most)) else {
             return false;
         };
         if self.parked.load(Ordering::Relaxed) < options.limits.parked_entries {
             // Counted before: whoever takes it up counts it out.
             self.parked.fetch_add(1, Ordering::Relaxed);
-            let is_parked = destination.park_if_full(entry.id, &options.limits);
+            let is_parked = destination.park_if_full(entry.id, priority, most, clock::now());
             self.parked.fetch_sub(usize::from(!is_parked), Ordering::Relaxed);
             return is_parked;
         }
@@ -252,7 +360,7 @@ impl Inner {
 
     /// Takes up what was parked at a destination that has room again.
     pub(crate) fn unpark(self: &Arc<Self>, destination: &Destination, options: &Options) {
-        let ids = destination.unpark(&options.limits);
+        let ids = destination.unpark(self.room_for_one(&options.limits));
         if ids.is_empty() {
             return;
         }
@@ -298,29 +406,4 @@ impl Inner {
         let (limits, now) = (&self.options().limits, clock::now());
         self.destinations.lock().retain(|_, destination| !destination.is_dormant(limits, now));
     }
-}
-
-/// The recipients that are due, by site, in transactions of the size that the limits allow.
-fn split(entry: &Entry, options: &Options, now: Timestamp) -> Vec<(Site, Vec<usize>)> {
-    let size = options.limits.recipients_per_transaction.max(1);
-    let mut jobs: Vec<(Site, Vec<usize>)> = Vec::new();
-    let mut open: HashMap<(Site, Option<&str>), usize> = HashMap::new();
-    for (nth, queued) in entry.recipients.iter().enumerate() {
-        if !matches!(queued.state, State::Waiting { due } if due <= now) {
-            continue;
-        }
-        let site = Site::of(&queued.recipient.address, options);
-        // A transaction has one sender, and forwarded mail has one of its own.
-        let key = (site, queued.recipient.forwarded_as());
-        match open.get(&key) {
-            Some(at) if jobs[*at].1.len() < size => jobs[*at].1.push(nth),
-            _ => {
-                if entry.recipients.len() > 1 {
-                    open.insert(key.clone(), jobs.len());
-                }
-                jobs.push((key.0, vec![nth]));
-            }
-        }
-    }
-    jobs
 }

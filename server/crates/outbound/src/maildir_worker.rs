@@ -18,18 +18,25 @@ use crate::options::Options;
 use crate::outcome::Attempt;
 use crate::preparation::{came_back, hops_exceeded, load, unreadable};
 use crate::site::Site;
+use crate::turn::Turn;
 
 /// Messages to one visit.
 const BATCH: usize = 32;
 
 /// Works until there is nothing to do; true when it has signed off, false when the engine stops.
-pub(crate) async fn run(inner: &Arc<Inner>, destination: &Arc<Destination>) -> bool {
+pub(crate) async fn run(inner: &Arc<Inner>, destination: &Arc<Destination>, mut turn: Turn) -> bool {
     while !inner.is_stopping() {
-        let Next::Job(first) = destination.next(false) else { return true };
+        if !turn.goes_on(inner).await {
+            return false;
+        }
+        let Next::Job(first) = destination.next(false, &inner.options().limits, clock::now()) else {
+            return true;
+        };
         let options = inner.options();
         inner.unpark(destination, &options);
         let mut jobs = vec![*first];
         jobs.extend(destination.more(BATCH - 1));
+        turn.count(jobs.len());
         let (visitor, destination) = (Arc::clone(inner), Arc::clone(destination));
         let visit = tokio::task::spawn_blocking(move || visit(&visitor, &destination, &options, jobs)).await;
         let Ok(done) = visit else { continue };

@@ -1,17 +1,18 @@
-//! Which hosts to try for a site, in which order.
+//! Which addresses to try for a site, in which order.
 //!
-//! Standards: RFC 5321 section 5.1 (preference, equals at random, own host, implicit MX), RFC 7505 (null MX), RFC 5321 section
-//! 4.1.3 (address literals), RFC 3463 (statuses), RFC 7672 section 2.2 (which hosts may have TLSA records).
+//! Standards: RFC 5321 section 5.1 (preference, equals at random, own host), RFC 8305 section 4 (families by turns), RFC 7672 section
+//! 2.2 (which hosts may have TLSA records).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use dns::{DnsError, Mx, Proven, Resolver};
+use dns::{Proven, Resolver};
 use futures_util::future::join_all;
-use model::{Domain, Reply};
+use model::Reply;
 use rand::seq::{IteratorRandom, SliceRandom};
 
+use crate::mail_hosts::{Hosts, MailHost, loops_back, no_domain, unresolved};
 use crate::options::{HostPort, LmtpAddress, Options};
 use crate::site::Site;
 
@@ -21,6 +22,8 @@ pub(crate) struct Endpoint {
     /// The host as diagnostics name it.
     pub(crate) host: String,
     pub(crate) address: Address,
+    /// Those of one rank may be tried side by side, those of a higher one when these have failed.
+    pub(crate) rank: u16,
     pub(crate) proof: Proof,
 }
 
@@ -84,27 +87,23 @@ pub(crate) async fn endpoints(
     resolver: &dyn Resolver,
 ) -> Result<Vec<Endpoint>, Reply> {
     let mut found = match site {
-        Site::Mx(domain, _) => match domain.literal() {
-            Some(address) => literal(domain, address, options)?,
-            None => mail_hosts(domain, options, resolver).await?,
+        Site::Mx(mail_hosts, _) => match &mail_hosts.hosts {
+            Hosts::Mx(hosts) => by_mx(hosts, mail_hosts.is_secure, options, resolver).await?,
+            Hosts::Itself(domain) => itself(domain, mail_hosts.is_secure, options, resolver).await?,
+            Hosts::Literal(address) => {
+                let address = Address::Tcp(SocketAddr::new(*address, options.mx_port));
+                vec![Endpoint { host: mail_hosts.to_string(), address, rank: 0, proof: Proof::default() }]
+            }
         },
         Site::Host(host, _) | Site::Lmtp(LmtpAddress::Tcp(host)) => one_host(host, resolver).await?,
         Site::Lmtp(LmtpAddress::Unix(path)) => {
             let (host, address) = (path.display().to_string(), Address::Unix(path.clone()));
-            vec![Endpoint { host, address, proof: Proof::default() }]
+            vec![Endpoint { host, address, rank: 0, proof: Proof::default() }]
         }
         Site::Maildir(_) | Site::Pipe(_) => Vec::new(),
     };
     found.truncate(options.limits.addresses_per_attempt.max(1));
     Ok(found)
-}
-
-fn literal(domain: &Domain, address: IpAddr, options: &Options) -> Result<Vec<Endpoint>, Reply> {
-    if options.own_addresses.contains(&address) {
-        return Err(loops_back(domain));
-    }
-    let address = Address::Tcp(SocketAddr::new(address, options.mx_port));
-    Ok(vec![Endpoint { host: domain.to_string(), address, proof: Proof::default() }])
 }
 
 async fn one_host(host: &HostPort, resolver: &dyn Resolver) -> Result<Vec<Endpoint>, Reply> {
@@ -113,84 +112,82 @@ async fn one_host(host: &HostPort, resolver: &dyn Resolver) -> Result<Vec<Endpoi
         // A relay that its configuration names may be back when DNS is: never a reason to bounce.
         Err(_) => resolver.addresses(&host.host).await.map_err(|error| unresolved(&host.host, &error))?,
     };
-    Ok(endpoints_of(&host.host, host.port, addresses, &Proof::default()))
+    Ok(endpoints_of(&host.host, host.port, addresses, 0, &Proof::default()))
 }
 
-async fn mail_hosts(
-    domain: &Domain,
+/// The addresses of a host, and what DNSSEC proves of them where that is worth something.
+async fn addresses(host: &str, is_mx_secure: bool, resolver: &dyn Resolver) -> Proven<IpAddr> {
+    match is_mx_secure {
+        true => resolver.addresses_proven(host).await,
+        false => Proven::insecure(host, resolver.addresses(host).await),
+    }
+}
+
+async fn itself(
+    domain: &str,
+    is_mx_secure: bool,
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Vec<Endpoint>, Reply> {
-    let name = domain.to_ascii();
-    let found = match options.dane {
-        true => resolver.mx_proven(&name).await,
-        false => Proven::insecure(&name, resolver.mx(&name).await),
-    };
-    let is_mx_secure = found.is_secure;
-    let mut records = match found.answer {
-        Ok(records) => records,
-        //= RFC 5321 section 5.1: without MX the domain's own addresses are an implicit one.
-        Err(DnsError::NoData) => vec![Mx { preference: 0, exchange: name.clone() }],
-        Err(error) if error.is_temporary() => return Err(unresolved(&name, &error)),
-        Err(_) => return Err(no_domain(domain)),
-    };
-    let is_implicit = matches!(records.as_slice(), [only] if only.exchange == name);
-    //= RFC 7505 section 3: a single "." says that no mail is taken.
-    if records.iter().all(|mx| mx.exchange.is_empty()) {
-        return Err(Reply::new(556, (5, 1, 10), format!("{domain} takes no mail (null MX)")));
-    }
-    records.retain(|mx| !mx.exchange.is_empty());
-    //= RFC 5321 section 5.1: equal preferences are tried in random order.
-    records.shuffle(&mut rand::rng());
-    records.sort_by_key(|mx| mx.preference);
-    records.truncate(options.limits.hosts_per_destination.max(1));
-    let addresses = |mx: &Mx| {
-        let host = mx.exchange.clone();
-        async move {
-            match is_mx_secure {
-                true => resolver.addresses_proven(&host).await,
-                false => Proven::insecure(&host, resolver.addresses(&host).await),
-            }
+    let found = addresses(domain, is_mx_secure, resolver).await;
+    let proof = Proof::of(domain, is_mx_secure, &found);
+    match found.answer {
+        Ok(addresses) if is_own(&addresses, options) => Err(loops_back(&domain)),
+        Ok(addresses) if !addresses.is_empty() => {
+            Ok(endpoints_of(domain, options.mx_port, addresses, 0, &proof))
         }
-    };
-    let answers = join_all(records.iter().map(addresses)).await;
-    let own = records
-        .iter()
-        .zip(&answers)
-        .find(|(mx, found)| is_own(mx, &found.answer, options))
-        .map(|(mx, _)| mx.preference);
+        Err(error) if error.is_temporary() => Err(unresolved(domain, &error)),
+        Ok(_) | Err(_) => Err(no_domain(domain)),
+    }
+}
+
+async fn by_mx(
+    hosts: &[MailHost],
+    is_mx_secure: bool,
+    options: &Options,
+    resolver: &dyn Resolver,
+) -> Result<Vec<Endpoint>, Reply> {
+    let mut hosts: Vec<&MailHost> = hosts.iter().collect();
+    //= RFC 5321 section 5.1: equal preferences are tried in random order.
+    hosts.shuffle(&mut rand::rng());
+    hosts.sort_by_key(|host| host.rank);
+    hosts.truncate(options.limits.hosts_per_destination.max(1));
+    let answers = join_all(hosts.iter().map(|host| addresses(&host.name, is_mx_secure, resolver))).await;
+    let is_us = |found: &Proven<IpAddr>| found.answer.as_ref().is_ok_and(|all| is_own(all, options));
+    let own = hosts.iter().zip(&answers).find(|(_, found)| is_us(found)).map(|(host, _)| host.rank);
 
     let (mut found, mut temporary) = (Vec::new(), None);
-    for (mx, addresses) in records.iter().zip(answers) {
+    for (host, addresses) in hosts.iter().zip(answers) {
         //= RFC 5321 section 5.1: this host, and all that is preferred no more than it, is left out.
-        if own.is_some_and(|own| mx.preference >= own) {
+        if own.is_some_and(|own| host.rank >= own) {
             break;
         }
-        let proof = Proof::of(&mx.exchange, is_mx_secure, &addresses);
+        let proof = Proof::of(&host.name, is_mx_secure, &addresses);
         match addresses.answer {
-            Ok(addresses) => found.extend(endpoints_of(&mx.exchange, options.mx_port, addresses, &proof)),
-            Err(error) if error.is_temporary() => temporary = Some(unresolved(&mx.exchange, &error)),
+            Ok(addresses) => {
+                found.extend(endpoints_of(&host.name, options.mx_port, addresses, host.rank, &proof));
+            }
+            Err(error) if error.is_temporary() => temporary = Some(unresolved(&host.name, &error)),
             Err(_) => {}
         }
     }
+    let names = || hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
     match (found.is_empty(), temporary, own) {
         (false, ..) => Ok(found),
         (true, Some(reply), _) => Err(reply),
-        (true, None, Some(_)) => Err(loops_back(domain)),
-        (true, None, None) if is_implicit => Err(no_domain(domain)),
+        (true, None, Some(_)) => Err(loops_back(&names())),
         (true, None, None) => {
-            Err(Reply::new(550, (5, 4, 4), format!("no mail host of {domain} has an address")))
+            Err(Reply::new(550, (5, 4, 4), format!("no mail host has an address: {}", names())))
         }
     }
 }
 
-fn is_own(mx: &Mx, answer: &Result<Vec<IpAddr>, DnsError>, options: &Options) -> bool {
-    options.is_own_name(&mx.exchange)
-        || answer.as_ref().is_ok_and(|all| all.iter().any(|one| options.own_addresses.contains(one)))
+fn is_own(addresses: &[IpAddr], options: &Options) -> bool {
+    addresses.iter().any(|one| options.own_addresses.contains(one))
 }
 
 /// IPv6 and IPv4 by turns, each in random order, so that a family that does not work costs one attempt and not all.
-fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>, proof: &Proof) -> Vec<Endpoint> {
+fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>, rank: u16, proof: &Proof) -> Vec<Endpoint> {
     let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv6);
     v6.shuffle(&mut rand::rng());
     v4.shuffle(&mut rand::rng());
@@ -204,19 +201,8 @@ fn endpoints_of(host: &str, port: u16, addresses: Vec<IpAddr>, proof: &Proof) ->
         all.extend(pair.into_iter().flatten().map(|ip| Endpoint {
             host: host.to_owned(),
             address: Address::Tcp(SocketAddr::new(ip, port)),
+            rank,
             proof: proof.clone(),
         }));
     }
-}
-
-fn unresolved(name: &str, error: &DnsError) -> Reply {
-    Reply::new(451, (4, 4, 3), format!("{name} could not be looked up: {error}"))
-}
-
-fn no_domain(domain: &Domain) -> Reply {
-    Reply::new(550, (5, 1, 2), format!("{domain} is not a domain that takes mail"))
-}
-
-fn loops_back(domain: &Domain) -> Reply {
-    Reply::new(554, (5, 4, 6), format!("mail for {domain} would come back to this host"))
 }

@@ -127,23 +127,24 @@ fn nonce() -> String {
     (0..24).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()
 }
 
-/// Connects from one of the sources, is greeted, makes TLS of it as demanded, says EHLO or LHLO, and authenticates. Where TLS fails that
-/// is not demanded, a second connection goes without it.
-pub(crate) async fn open(hop: Hop<'_>) -> Result<Connection, OpenError> {
-    match attempt(hop).await {
+/// Is greeted over a link that was just made, makes TLS of it as demanded, says EHLO or LHLO, and authenticates. Where TLS fails that is
+/// not demanded, a second connection, from one of the sources, goes without it.
+pub(crate) async fn open(hop: Hop<'_>, link: Box<dyn Link>) -> Result<Connection, OpenError> {
+    match attempt(hop, link).await {
         Err(error) if hop.demand.may_be_plain() && error.is_about_tls() => {
             let host = &hop.endpoint.host;
             tracing::info!(%host, %error, "TLS failed: mail goes to this host in plain text");
-            attempt(Hop { demand: &Demand::of(TlsLevel::Off), ..hop }).await
+            let source = hop.endpoint.source(hop.sources).map_err(OpenError::Connect)?;
+            let timeout = hop.options.limits.connect_timeout;
+            let link = link::connect(&hop.endpoint.address, source, timeout).await;
+            let plain = Hop { demand: &Demand::of(TlsLevel::Off), ..hop };
+            attempt(plain, link.map_err(OpenError::Connect)?).await
         }
         outcome => outcome,
     }
 }
 
-async fn attempt(hop: Hop<'_>) -> Result<Connection, OpenError> {
-    let source = hop.endpoint.source(hop.sources).map_err(OpenError::Connect)?;
-    let link = link::connect(&hop.endpoint.address, source, hop.options.limits.connect_timeout).await;
-    let link = link.map_err(OpenError::Connect)?;
+async fn attempt(hop: Hop<'_>, link: Box<dyn Link>) -> Result<Connection, OpenError> {
     let mut connection = match hop.demand.encryption {
         Encryption::Implicit => {
             let stream = handshake(link, hop).await?;

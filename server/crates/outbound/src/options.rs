@@ -101,7 +101,7 @@ impl LocalDomains {
 /// Every limit of delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections to one destination at once; until one has been made, a single attempt is.
+    /// Connections to one destination at once; until one has been made, a single attempt is, and then as many as go well.
     pub connections_per_destination: usize,
     /// Connections to all destinations at once, idle ones and Maildir writers with them.
     pub deliveries: usize,
@@ -127,6 +127,10 @@ pub struct Limits {
     pub idle_connection: Duration,
     /// How long one address is tried.
     pub connect_timeout: Duration,
+    /// How long an address has before the next one of a host that is preferred alike is tried beside it (RFC 8305 section 5).
+    pub address_delay: Duration,
+    /// How long it may take to get a session, over all addresses of a destination.
+    pub session_timeout: Duration,
     /// How long a destination that could not be reached is left alone; doubled with each failure in a row.
     pub backoff: Duration,
     /// What the doubling ends at.
@@ -153,6 +157,8 @@ impl Default for Limits {
             addresses_per_attempt: 10,
             idle_connection: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(30),
+            address_delay: Duration::from_millis(250),
+            session_timeout: Duration::from_secs(600),
             backoff: Duration::from_secs(60),
             backoff_max: Duration::from_secs(300),
             sweep: Duration::from_secs(60),

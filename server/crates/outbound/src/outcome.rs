@@ -38,6 +38,8 @@ pub(crate) enum Verdict {
         since: Timestamp,
         until: Timestamp,
     },
+    /// The postmaster is to look at it first; the reply says why. No attempt.
+    Held,
     /// Nobody was asked: the attempt did not begin.
     Untouched,
 }
@@ -79,6 +81,18 @@ impl Attempt {
         let until = wall + backoff.until.saturating_duration_since(now);
         let verdict = Verdict::BackedOff { since, until };
         Self { verdict, ..Self::own(backoff.reply.clone()) }
+    }
+
+    /// No attempt before a time is over.
+    pub(crate) fn put_off(reply: Reply, delay: Duration) -> Self {
+        let now = clock::wall();
+        let verdict = Verdict::BackedOff { since: now, until: now + delay };
+        Self { verdict, ..Self::own(reply) }
+    }
+
+    /// No attempt until the postmaster says so.
+    pub(crate) fn held(reason: &str) -> Self {
+        Self { verdict: Verdict::Held, ..Self::own(Reply::new(450, (4, 2, 1), reason)) }
     }
 
     pub(crate) fn untouched() -> Self {
@@ -181,11 +195,15 @@ impl Inner {
             attempt = Attempt { host: attempt.host, ..Attempt::own(reply) };
         }
         let reply = short(attempt.reply.as_ref());
-        let is_attempt = !matches!(attempt.verdict, Verdict::BackedOff { .. });
+        let is_attempt = !matches!(attempt.verdict, Verdict::BackedOff { .. } | Verdict::Held);
         let attempts = queued.attempts.saturating_add(u32::from(is_attempt));
         let waiting = |due| State::Waiting { due: notice::no_later_than(due, entry, queued, now) };
         let (state, counter) = match attempt.verdict {
             Verdict::Untouched => return None,
+            Verdict::Held => {
+                let reason = attempt.reply.as_ref().map(|reply| reply.text.clone()).unwrap_or_default();
+                (State::Held { reason }, &self.counters.deferred)
+            }
             Verdict::BackedOff { since, until } => {
                 match after_back_off(entry, queued, &options.retry, since, until, now) {
                     Some(due) => (waiting(due), &self.counters.deferred),
@@ -209,6 +227,9 @@ impl Inner {
             State::Waiting { due } => {
                 let next_ms = due.since(now).as_millis() as u64;
                 tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, next_ms, "deferred");
+            }
+            State::Held { reason } => {
+                tracing::info!(queue_id = %entry.id, %rcpt, reason, attempt = attempts, delay_ms, "held");
             }
             State::Expired => {
                 tracing::info!(queue_id = %entry.id, %rcpt, host, tls, reply, attempt = attempts, delay_ms, "expired");
@@ -307,7 +328,8 @@ fn put_off(notice: &mut Notice, now: Timestamp) {
     }
 }
 
-fn postponement() -> Duration {
+/// How long what there is no room for rests.
+pub(crate) fn postponement() -> Duration {
     POSTPONED + rand::rng().random_range(Duration::ZERO..POSTPONED / 2)
 }
 

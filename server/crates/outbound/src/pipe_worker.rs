@@ -14,12 +14,18 @@ use crate::outcome::Attempt;
 use crate::pipe::{Pipe, message_file};
 use crate::preparation::{came_back, hops_exceeded, ready_content};
 use crate::site::Site;
+use crate::turn::Turn;
 
 /// Works until there is nothing to do; true when it has signed off, false when the engine stops.
-pub(crate) async fn run(inner: &Arc<Inner>, destination: &Arc<Destination>) -> bool {
+pub(crate) async fn run(inner: &Arc<Inner>, destination: &Arc<Destination>, mut turn: Turn) -> bool {
     let Site::Pipe(pipe) = &destination.site else { return false };
     while !inner.is_stopping() {
-        let Next::Job(job) = destination.next(false) else { return true };
+        if !turn.goes_on(inner).await {
+            return false;
+        }
+        let next = destination.next(false, &inner.options().limits, clock::now());
+        let Next::Job(job) = next else { return true };
+        turn.count(1);
         inner.unpark(destination, &inner.options());
         let attempts = attempts(inner, pipe, &job).await;
         inner.finish(*job, attempts).await;

@@ -19,6 +19,7 @@ use tls_policy::{Mode, Policy};
 
 use crate::demand::{Demand, Encryption, TlsLevel};
 use crate::engine::Inner;
+use crate::mail_hosts::Hosts;
 use crate::mx::{Address, Endpoint};
 use crate::options::Options;
 use crate::site::Site;
@@ -52,7 +53,9 @@ impl Wish {
 pub(crate) struct SitePolicy {
     level: TlsLevel,
     wish: Wish,
-    /// The domain that the mail is for, in A-labels; nothing when no DNS was asked for hosts.
+    /// DNS was asked for the hosts.
+    is_by_dns: bool,
+    /// The domain that the mail is for, in A-labels; nothing when it demands nothing.
     domain: Option<String>,
     sts: Option<Arc<Policy>>,
 }
@@ -60,16 +63,16 @@ pub(crate) struct SitePolicy {
 impl SitePolicy {
     /// Asks for the domain's MTA-STS policy, if that may have a say.
     pub(crate) async fn of(site: &Site, wish: Wish, level: TlsLevel, inner: &Inner) -> Self {
-        let domain = match site {
-            Site::Mx(domain, _) if domain.literal().is_none() => Some(domain.to_ascii()),
-            _ => None,
+        let (is_by_dns, domain) = match site {
+            Site::Mx(hosts, _) => (!matches!(hosts.hosts, Hosts::Literal(_)), hosts.domain.clone()),
+            _ => (false, None),
         };
         let is_open = !matches!(level, TlsLevel::Off | TlsLevel::Implicit) && wish != Wish::TlsOptional;
         let sts = match (&domain, inner.mta_sts()) {
             (Some(domain), Some(sts)) if is_open => sts.policy(domain).await.policy,
             _ => None,
         };
-        Self { level, wish, domain, sts }
+        Self { level, wish, is_by_dns, domain, sts }
     }
 
     /// What is demanded of one of the hosts.
@@ -82,7 +85,7 @@ impl SitePolicy {
         options: &Options,
         resolver: &dyn Resolver,
     ) -> Result<Demand, Reply> {
-        let is_asked = self.domain.is_some()
+        let is_asked = self.is_by_dns
             && self.wish != Wish::TlsOptional
             && !matches!(self.level, TlsLevel::Off | TlsLevel::Implicit);
         let mut demand = Demand::of(self.level);
@@ -178,7 +181,7 @@ impl SitePolicy {
             return Ok(demand);
         }
         //= RFC 8689 section 4.2.1: the host's name comes from DNSSEC, from MTA-STS, or from ourselves.
-        if self.domain.is_some() && !endpoint.proof.is_mx_secure {
+        if self.is_by_dns && !endpoint.proof.is_mx_secure {
             let why = if options.dane { "" } else { ", and DANE is switched off" };
             let text = format!(
                 "REQUIRETLS: neither DNSSEC nor MTA-STS vouches for {} as the domain's host{why}",

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use model::{Domain, Mailbox};
 
+use crate::mail_hosts::MailHosts;
 use crate::maildir::MaildirPattern;
 use crate::options::{DeliverTo, HostPort, LmtpAddress, Options};
 use crate::pipe::Pipe;
 use crate::route::{NextHop, Route};
 
-/// A next-hop site. Attempts for the same site share its connections, its limits and its back-off.
+/// A next-hop site. Attempts for the same site share its connections, its limits and its back-off; recipients at one site share a
+/// transaction, whatever their domains.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Site {
-    /// The hosts that DNS names for a domain, or the host of an address literal.
-    Mx(Domain, Arc<Route>),
+    /// The hosts that DNS names for a domain; of its own where it demands something of them.
+    Mx(Arc<MailHosts>, Arc<Route>),
     /// One host by SMTP: the next hop of a route, or the relay of a local domain.
     Host(HostPort, Arc<Route>),
     Lmtp(LmtpAddress),
@@ -22,28 +24,37 @@ pub(crate) enum Site {
     Pipe(Arc<Pipe>),
 }
 
-impl Site {
-    /// The site of a recipient: its domain's if that is local, else what the domain's route says.
+/// How a recipient's site is found.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
+    To(Site),
+    /// DNS has to be asked for the hosts of this domain.
+    Ask(Domain, Arc<Route>),
+}
+
+impl Way {
+    /// The way of a recipient: its domain's if that is local, else what the domain's route says.
     pub(crate) fn of(address: &Mailbox, options: &Options) -> Self {
-        match options.domains.get(address.domain()) {
-            Some(DeliverTo::Maildir(pattern)) => Self::Maildir(pattern.clone()),
-            Some(DeliverTo::Pipe(pipe)) => Self::Pipe(Arc::clone(pipe)),
-            Some(DeliverTo::Lmtp(lmtp)) => Self::Lmtp(lmtp.clone()),
+        let domain = address.domain();
+        match options.domains.get(domain) {
+            Some(DeliverTo::Maildir(pattern)) => Self::To(Site::Maildir(pattern.clone())),
+            Some(DeliverTo::Pipe(pipe)) => Self::To(Site::Pipe(Arc::clone(pipe))),
+            Some(DeliverTo::Lmtp(lmtp)) => Self::To(Site::Lmtp(lmtp.clone())),
             Some(DeliverTo::Relay(host)) => {
-                Self::Host(host.clone(), relay_route(host, address.domain(), options))
+                Self::To(Site::Host(host.clone(), relay_route(host, domain, options)))
             }
-            None => Self::by_route(address.domain(), options.routes.of(address.domain())),
+            None => {
+                let route = options.routes.of(domain);
+                match &route.next_hop {
+                    NextHop::Mx => Self::Ask(domain.clone(), Arc::clone(route)),
+                    NextHop::Host(host) => Self::To(Site::Host(host.clone(), Arc::clone(route))),
+                }
+            }
         }
     }
+}
 
-    /// What a route makes of a domain.
-    fn by_route(domain: &Domain, route: &Arc<Route>) -> Self {
-        match &route.next_hop {
-            NextHop::Mx => Self::Mx(domain.clone(), Arc::clone(route)),
-            NextHop::Host(host) => Self::Host(host.clone(), Arc::clone(route)),
-        }
-    }
-
+impl Site {
     /// By which route; mail that ends on this host has none.
     pub(crate) fn route(&self) -> Option<&Arc<Route>> {
         match self {
@@ -69,7 +80,7 @@ fn relay_route(host: &HostPort, domain: &Domain, options: &Options) -> Arc<Route
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mx(domain, _) => write!(f, "{domain}"),
+            Self::Mx(hosts, _) => write!(f, "{hosts}"),
             Self::Host(host, _) => write!(f, "relay:{host}"),
             Self::Lmtp(LmtpAddress::Tcp(host)) => write!(f, "lmtp:{host}"),
             Self::Lmtp(LmtpAddress::Unix(path)) => write!(f, "lmtp:{}", path.display()),

@@ -3,11 +3,12 @@
 //! Cancel safety: a worker that is dropped leaves its entry as it was in the store; the attempt is made again after the next start.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use futures_util::future::join_all;
 use model::{Content, DeliverBy, LateMode, Recipient, Reply, ReversePath, Timestamp};
 use queue::Entry;
 use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::active::Job;
 use crate::connection::Connection;
@@ -18,13 +19,16 @@ use crate::maildir_worker;
 use crate::mx::{self, Endpoint};
 use crate::notice;
 use crate::opening::{self, Hop, OpenError, failure_reply};
-use crate::options::Options;
+use crate::options::{Limits, Options};
 use crate::outcome::Attempt;
 use crate::pipe_worker;
 use crate::policy::{SitePolicy, Wish};
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
+use crate::race::Race;
 use crate::site::Site;
+use crate::throttle::{self, Less};
 use crate::traits::Traits;
+use crate::turn::Turn;
 
 /// Takes the worker off its destination's list should it end in the middle.
 struct Place {
@@ -46,20 +50,17 @@ impl Drop for Place {
 
 /// Works until there is nothing to do, or the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
-    let place = Place { destination: Arc::clone(&destination), is_left: false, is_connected: false };
-    // Closed never; the permits outlive the engine's tasks.
-    let Ok(permit) = Arc::clone(&inner.deliveries).acquire_owned().await else { return };
+    let mut place = Place { destination: Arc::clone(&destination), is_left: false, is_connected: false };
+    let Some(turn) = Turn::wait(&inner).await else { return };
     if let Site::Maildir(_) = destination.site {
-        let mut place = place;
-        place.is_left = maildir_worker::run(&inner, &destination).await;
+        place.is_left = maildir_worker::run(&inner, &destination, turn).await;
         return;
     }
     if let Site::Pipe(_) = destination.site {
-        let mut place = place;
-        place.is_left = pipe_worker::run(&inner, &destination).await;
+        place.is_left = pipe_worker::run(&inner, &destination, turn).await;
         return;
     }
-    let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, _permit: permit };
+    let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, turn };
     worker.run().await;
 }
 
@@ -70,7 +71,7 @@ struct Worker {
     connection: Option<Connection>,
     /// What the connection was opened for.
     wish: Wish,
-    _permit: OwnedSemaphorePermit,
+    turn: Turn,
 }
 
 /// Whether a job was done with.
@@ -78,32 +79,63 @@ enum Ran {
     Done,
     /// Other connections of the destination must do: the job was put back, and this worker is one too many.
     OneTooMany,
+    /// A rate says that it is too early to connect: the job was put back.
+    Instead(Next),
+}
+
+/// Why there is no connection.
+enum NoSession {
+    Refused(Reply),
+    TooEarly(Instant),
 }
 
 impl Worker {
     async fn run(mut self) {
-        loop {
-            if self.inner.is_stopping() {
+        while !self.inner.is_stopping() {
+            if self.turn.is_over(&self.inner) {
+                self.disconnect().await;
+            }
+            if !self.turn.goes_on(&self.inner).await {
                 break;
             }
-            match self.destination.next(self.may_wait()) {
-                Next::Job(job) => {
-                    self.inner.unpark(&self.destination, &self.inner.options());
-                    if let Ran::OneTooMany = self.attempt(*job).await
-                        && self.destination.may_leave()
-                    {
-                        self.place.is_left = true;
-                        break;
-                    }
-                }
+            let (may_wait, options) = (self.may_wait(), self.inner.options());
+            let mut next = self.destination.next(may_wait, &options.limits, clock::now());
+            if let Next::Job(job) = next {
+                self.inner.unpark(&self.destination, &options);
+                self.turn.count(1);
+                next = match self.attempt(*job).await {
+                    Ran::Done => continue,
+                    Ran::OneTooMany if self.destination.may_leave() => Next::Exit,
+                    Ran::OneTooMany => continue,
+                    Ran::Instead(next) => next,
+                };
+            }
+            match next {
+                Next::Job(_) => {}
                 Next::Idle => self.wait().await,
-                Next::Exit => {
+                Next::Rest(at) if self.rest(at).await => {}
+                Next::Rest(_) | Next::Exit => {
                     self.place.is_left = true;
                     break;
                 }
             }
         }
         self.disconnect().await;
+    }
+
+    /// Waits for a rate; false when that is long: then the worker ends, and a timer makes another.
+    async fn rest(&mut self, at: Instant) -> bool {
+        let time = at.saturating_duration_since(clock::now());
+        if time <= self.inner.options().limits.idle_connection && !self.turn.is_wanted(&self.inner) {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = self.inner.stopped() => {}
+            }
+            return true;
+        }
+        self.destination.leave_until(at);
+        self.inner.awake_at(&self.destination, at);
+        false
     }
 
     /// A connection is kept for a while, unless somebody else could use its permit.
@@ -175,9 +207,9 @@ impl Worker {
                 self.disconnect().await;
             }
             if self.connection.is_none()
-                && let Err(refusal) = self.connect(&options, wish).await
+                && let Err(why) = self.connect(&options, wish).await
             {
-                return self.give_up(job, refusal, &options).await;
+                return self.give_up(job, why, &options).await;
             }
             match self.transact(&job, &content, &traits, &options, is_second).await {
                 Some(attempts) => {
@@ -233,14 +265,8 @@ impl Worker {
         if was_used && !is_second && fates.iter().all(is_stale) {
             return None;
         }
-        let broken = fates.iter().find_map(|fate| match fate {
-            Fate::Failed(failure) => Some(failure_reply(failure)),
-            _ => None,
-        });
-        match broken {
-            Some(reply) => self.destination.broke(&reply, &options.limits, clock::now()),
-            None => self.destination.went_well(),
-        }
+        self.learn(&fates, &options.limits);
+        let connection = self.connection.as_ref()?;
         let handover = connection.handover();
         let attempt = |fate| {
             let attempt = Attempt::from_fate(fate, &connection.host).over(connection.tls.as_ref());
@@ -249,61 +275,97 @@ impl Worker {
         Some(fates.into_iter().map(attempt).collect())
     }
 
+    /// Tells the destination how it went.
+    fn learn(&self, fates: &[Fate], limits: &Limits) {
+        let now = clock::now();
+        let broken = fates.iter().find_map(|fate| match fate {
+            Fate::Failed(failure) => Some(failure_reply(failure)),
+            _ => None,
+        });
+        if let Some(reply) = broken {
+            return self.destination.broke(&reply, limits, now);
+        }
+        if let Some((less, reply)) = throttle::wish(fates) {
+            tracing::info!(site = %self.destination.site, %reply, ?less, "the destination asks for less");
+            return self.destination.asks_for_less(reply, less == Less::Session, limits, now);
+        }
+        for _ in 0..self.destination.went_well(limits, now) {
+            self.inner.start_worker(&self.destination);
+        }
+    }
+
     /// Connects to the first address that has a session for us.
-    async fn connect(&mut self, options: &Options, wish: Wish) -> Result<(), Reply> {
+    async fn connect(&mut self, options: &Options, wish: Wish) -> Result<(), NoSession> {
         self.wish = wish;
-        let endpoints = mx::endpoints(&self.destination.site, options, self.inner.resolver.as_ref()).await?;
-        let destination = Arc::clone(&self.destination);
-        let route = destination.site.route();
-        let (protocol, level) = match destination.site {
+        self.destination.may_connect(clock::now()).map_err(NoSession::TooEarly)?;
+        let limit = options.limits.session_timeout;
+        let connection = match tokio::time::timeout(limit, self.call(options)).await {
+            Ok(called) => called.map_err(NoSession::Refused)?,
+            Err(_) => {
+                let text = format!("no host had a session for us within {} s", limit.as_secs());
+                return Err(NoSession::Refused(Reply::new(451, (4, 4, 1), text)));
+            }
+        };
+        self.connection = Some(connection);
+        self.place.is_connected = true;
+        for _ in 0..self.destination.connected(&options.limits, clock::now()) {
+            self.inner.start_worker(&self.destination);
+        }
+        Ok(())
+    }
+
+    async fn call(&self, options: &Options) -> Result<Connection, Reply> {
+        let site = &self.destination.site;
+        let resolver = self.inner.resolver.as_ref();
+        let endpoints = mx::endpoints(site, options, resolver).await?;
+        let route = site.route();
+        let (protocol, level) = match site {
             Site::Lmtp(_) => (Protocol::Lmtp, TlsLevel::Off),
             _ => (Protocol::Smtp, route.and_then(|route| route.tls).unwrap_or(options.tls_level)),
         };
-        let policy = SitePolicy::of(&destination.site, wish, level, &self.inner).await;
+        let policy = SitePolicy::of(site, self.wish, level, &self.inner).await;
         let sources = route.map_or(&[][..], |route| &route.source);
-        let mut refusal: Option<Reply> = None;
-        for endpoint in endpoints {
-            let demand = match policy.demand(&endpoint, options, self.inner.resolver.as_ref()).await {
-                Ok(demand) => demand,
+        let credentials = route.and_then(|route| route.auth.as_ref());
+        let demands = endpoints.iter().map(|endpoint| policy.demand(endpoint, options, resolver));
+        let demands = join_all(demands).await;
+        let (mut usable, mut refusal) = (Vec::new(), None);
+        for (endpoint, demand) in endpoints.into_iter().zip(demands) {
+            match demand {
+                Ok(demand) => usable.push((endpoint, demand)),
                 Err(reply) => {
-                    tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "not used");
-                    refusal = worst(refusal, reply);
-                    continue;
-                }
-            };
-            let hop = Hop {
-                endpoint: &endpoint,
-                protocol,
-                demand: &demand,
-                sources,
-                credentials: route.and_then(|route| route.auth.as_ref()),
-                options,
-            };
-            match opening::open(hop).await {
-                Ok(connection) => {
-                    self.connection = Some(connection);
-                    self.place.is_connected = true;
-                    for _ in 0..self.destination.connected(&options.limits, clock::now()) {
-                        self.inner.start_worker(&self.destination);
-                    }
-                    return Ok(());
-                }
-                Err(error) => {
-                    let reply = match &self.destination.site {
-                        Site::Mx(..) => refusal_of(&endpoint, &demand, &error),
-                        // A host that the configuration names is wrong about "for good" until somebody has looked.
-                        _ => deferring(&refusal_of(&endpoint, &demand, &error)),
-                    };
-                    tracing::debug!(site = %self.destination.site, host = %endpoint.host, %reply, "no session");
+                    tracing::debug!(%site, host = %endpoint.host, %reply, "not used");
                     refusal = worst(refusal, reply);
                 }
             }
+        }
+        let mut race = Race::new(usable, sources, &options.limits);
+        while let Some((endpoint, demand, link)) = race.next().await {
+            let hop = Hop { endpoint: &endpoint, protocol, demand: &demand, sources, credentials, options };
+            let opened = match link {
+                Ok(link) => opening::open(hop, link).await,
+                Err(error) => Err(OpenError::Connect(error)),
+            };
+            let error = match opened {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            let reply = match site {
+                Site::Mx(..) => refusal_of(&endpoint, &demand, &error),
+                // A host that the configuration names is wrong about "for good" until somebody has looked.
+                _ => deferring(&refusal_of(&endpoint, &demand, &error)),
+            };
+            tracing::debug!(%site, host = %endpoint.host, %reply, "no session");
+            refusal = worst(refusal, reply);
         }
         Err(refusal.unwrap_or_else(|| Reply::new(451, (4, 4, 4), "there is no address to connect to")))
     }
 
     /// There is no session for this job.
-    async fn give_up(&mut self, job: Job, refusal: Reply, options: &Options) -> Ran {
+    async fn give_up(&mut self, job: Job, why: NoSession, options: &Options) -> Ran {
+        let refusal = match why {
+            NoSession::Refused(refusal) => refusal,
+            NoSession::TooEarly(at) => return Ran::Instead(self.destination.too_early(job, at)),
+        };
         // What a message wants for itself says nothing about the others.
         if self.wish == Wish::None
             && refusal.is_transient()

@@ -332,7 +332,8 @@ const OUTBOUND_LIMITS: Section = Section {
             "connections-per-destination",
             COUNT,
             "20",
-            "Connections to one destination at once; until one has been made, a single attempt is.",
+            "Connections to one destination at once, at most. It begins with one; as long as all goes well, each message makes room for one more, and \
+             after a failure for half as many.",
         ),
         key(
             "deliveries",
@@ -356,6 +357,18 @@ const OUTBOUND_LIMITS: Section = Section {
         key("addresses-per-attempt", COUNT, "10", "Addresses that one attempt tries in turn."),
         key("idle-connection", SPAN, "\"3s\"", "How long a connection without a message is kept."),
         key("connect-timeout", SPAN, "\"30s\"", "How long one address is tried."),
+        key(
+            "address-delay",
+            SPAN,
+            "\"250ms\"",
+            "How long an address has before the next one of a host that is preferred alike is tried beside it.",
+        ),
+        key(
+            "session-timeout",
+            SPAN,
+            "\"10m\"",
+            "How long it may take to get a session, over all addresses of a destination.",
+        ),
         key(
             "backoff",
             SPAN,

@@ -5,14 +5,18 @@
 mod authority;
 mod control;
 mod dialogue;
+mod fairness;
 mod local;
 mod lying;
 mod notices;
+mod pace;
 mod peer;
+mod plugins;
 mod policy;
 mod reports;
 mod routing;
 mod shelf;
+mod sites;
 mod strain;
 mod tls;
 

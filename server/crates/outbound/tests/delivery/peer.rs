@@ -146,6 +146,10 @@ impl Peer {
         self.log.taken.lock().clone()
     }
 
+    pub(crate) fn taken_count(&self) -> usize {
+        self.log.taken.lock().len()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.log.connections.load(Ordering::Relaxed)
     }

@@ -8,7 +8,7 @@ use outbound::{DomainPattern, NextHop, Route, TlsLevel};
 use crate::peer::{Act, Peer, say};
 use crate::{HostPort, Post, letter, local, options, relay};
 
-fn loopback(last: u8) -> IpAddr {
+pub(crate) fn loopback(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
 }
 
