@@ -130,3 +130,16 @@ fn a_local_part_cannot_leave_the_folder_of_the_mailboxes() {
         assert!(!setup.path(escaped).exists(), "{escaped}");
     }
 }
+
+#[test]
+fn urgency_is_for_those_who_may_relay() {
+    for (network, reply) in [("192.0.2.0/24", "250 2.3.6"), ("127.0.0.0/8", "250 2.1.0")] {
+        let server = Setup::new().set("relay", &format!("networks = [\"{network}\"]")).start();
+        let mut client = server.client();
+        client.asks("EHLO client.example", "250");
+        client.asks("MAIL FROM:<ann@example.com> MT-PRIORITY=4", reply);
+        client.asks("RSET", "250");
+        // What is less urgent than other mail may be so.
+        client.asks("MAIL FROM:<ann@example.com> MT-PRIORITY=-4", "250 2.1.0");
+    }
+}

@@ -74,7 +74,7 @@ impl Connection {
         answer
     }
 
-    async fn mail(&mut self, sender: ReversePath, params: Vec<Param>) -> Answer {
+    async fn mail(&mut self, sender: ReversePath, mut params: Vec<Param>) -> Answer {
         if let Err(error) = self.shared.services.store.admit() {
             info!(session = %self.facts.id, peer = %self.facts.peer.ip(), %error, "no room for a message");
             return Reply::new(452, (4, 3, 1), "insufficient storage, try again later").into();
@@ -92,6 +92,7 @@ impl Connection {
             self.log_refusal(Stage::Mail, None, &reply);
             return reply.into();
         }
+        let is_lowered = !self.may_relay() && policy::lower_priority(&mut params);
         let id = self.shared.services.store.new_id();
         let mut transaction = Transaction::new(id, sender.clone(), params.clone());
         transaction.fate = self.fate.clone();
@@ -100,8 +101,16 @@ impl Connection {
         let answer = self.transaction_verdict(Stage::Mail, verdict);
         if answer != Answer::Proceed {
             self.transaction = None;
+            return answer;
         }
-        answer
+        //= RFC 6710 section 5: who is not believed is told; X.3.6 says that the priority was changed.
+        match is_lowered {
+            true => {
+                Reply::new(250, (2, 3, 6), "sender ok, with priority 0: urgency is for those who may relay")
+                    .into()
+            }
+            false => answer,
+        }
     }
 
     async fn rcpt(&mut self, path: ForwardPath, params: Vec<Param>) -> Answer {

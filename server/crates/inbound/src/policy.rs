@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use accounts::{Lookup, User};
 use ipnet::IpNet;
-use model::{ForwardPath, Mailbox, Reply, ReversePath};
+use model::{ForwardPath, Mailbox, Param, Reply, ReversePath, parse_priority};
 
 use crate::options::Options;
 
@@ -48,6 +48,19 @@ pub(crate) fn sender(sender: &ReversePath, user: Option<&User>, options: &Option
         }
         _ => Ok(()),
     }
+}
+
+/// Takes the urgency off a message of somebody who may not relay: anybody could claim it. True when there was some. What is less urgent
+/// than others stays so.
+pub(crate) fn lower_priority(params: &mut Vec<Param>) -> bool {
+    //= RFC 6710 section 5: without trust in the client the priority is the default.
+    let is_urgent = |param: &Param| {
+        param.keyword == "MT-PRIORITY"
+            && param.value.as_deref().and_then(parse_priority).is_some_and(|it| it > 0)
+    };
+    let before = params.len();
+    params.retain(|param| !is_urgent(param));
+    params.len() < before
 }
 
 /// Whether a client may send to any domain because of where it calls from.
