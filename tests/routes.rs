@@ -92,3 +92,52 @@ fn an_address_that_is_not_ours_puts_mail_off() {
     assert!(line.contains("192.0.2.1"), "{line}");
     assert!(hop.received().is_empty());
 }
+
+#[test]
+fn a_plugin_sends_mail_another_way_and_holds_what_it_wants_held() {
+    let [usual, other] = [NextHop::start(), NextHop::start()];
+    let address = format!("next-hop = \"{}\"", other.address);
+    let setup = Setup::new()
+        .smarthost(usual.address)
+        .relays()
+        .plugin_as(
+            "a-way",
+            "way",
+            &[&format!(
+                "settings = {{ match = \"a@to.example\", sender = \"alice@example.org\", {address} }}"
+            )],
+        )
+        .plugin_as("b-hold", "way", &["settings = { match = \"b@to.example\", hold = \"look at it\" }"]);
+    let server = setup.start();
+    let to = ["a@to.example", "b@to.example", "c@to.example"];
+    server.client().sends("alice@example.org", &to, message("by plugin"));
+    assert_eq!(other.wait(1)[0].to, ["a@to.example"]);
+    assert_eq!(usual.wait(1)[0].to, ["c@to.example"]);
+    server.logs(&["held", "b@to.example", "look at it"]);
+    server.logs(&["plugin chose a way", "a-way", "a@to.example"]);
+    assert!(setup.json(&["queue", "list"]).to_string().contains("look at it"));
+    assert!(setup.json(&["plugin", "list"]).to_string().contains("\"route\""));
+}
+
+#[test]
+fn a_plugin_that_fails_at_a_route_puts_mail_off_unless_it_is_to_be_passed_over() {
+    for (on_failure, is_delivered) in [("tempfail", false), ("proceed", true)] {
+        let hop = NextHop::start();
+        let failure = format!("on-failure = \"{on_failure}\"");
+        let setup = Setup::new().smarthost(hop.address).relays().plugin_as(
+            "way",
+            "way",
+            &["settings = { sender = \"somebody@else.example\" }", &failure],
+        );
+        let server = setup.start();
+        server.client().sends("alice@example.org", &["a@to.example"], message("by plugin"));
+        server.logs(&["plugin failed", "route"]);
+        match is_delivered {
+            true => assert_eq!(hop.wait(1).len(), 1),
+            false => {
+                server.logs(&["deferred", "a@to.example", "mail filter"]);
+                assert!(hop.received().is_empty());
+            }
+        }
+    }
+}
