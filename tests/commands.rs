@@ -46,6 +46,76 @@ fn queue_list_and_show_tell_what_waits_and_why() {
 }
 
 #[test]
+fn the_queue_is_filtered_counted_and_its_messages_are_read() {
+    let (setup, _server, held, waiting) = with_a_queue();
+    let listed = |arguments: &[&str]| -> Vec<String> {
+        let rows = setup.json(&[&["queue", "list"], arguments].concat());
+        let id = |row: &serde_json::Value| row["id"].as_str().expect("an id").to_owned();
+        rows.as_array().expect("rows").iter().map(id).collect()
+    };
+    for (arguments, expected) in [
+        (&["--state", "held"][..], vec![&held]),
+        (&["--state", "deferred"], vec![&waiting]),
+        (&["--sender", "alice@example.org"], vec![&waiting]),
+        (&["--recipient", "BOB@example.org"], vec![&held]),
+        (&["--recipient", "elsewhere.example"], vec![&waiting]),
+        (&["--reason", "Looks"], vec![&held]),
+        (&["--reason", "refused", "--state", "held"], vec![]),
+        (&["--older", "1d"], vec![]),
+        (&["--older", "0s"], vec![&held, &waiting]),
+        (&["--limit", "1"], vec![&held]),
+        (&["--after", &held], vec![&waiting]),
+        (&["--domain", "nobody.example"], vec![]),
+    ] {
+        assert_eq!(listed(arguments).iter().collect::<Vec<_>>(), expected, "{arguments:?}");
+    }
+    let text = ok(setup.command(&["queue", "list", "--limit", "1"]));
+    assert!(text.contains(&format!("--after {held}")), "{text}");
+
+    let text = ok(setup.command(&["queue", "counts"]));
+    for word in ["elsewhere.example", "example.org", "looks odd", "oldest arrived"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let counts = setup.json(&["queue", "list", "--counts"]);
+    assert_eq!((&counts["recipients-waiting"], &counts["recipients-held"]), (&1.into(), &1.into()));
+
+    let whole = ok(setup.command(&["queue", "cat", &held]));
+    assert!(whole.contains("Subject: queued") && whole.contains("Received: "), "{whole}");
+    assert_eq!(ok(setup.command(&["queue", "show", &held, "--content"])), whole);
+    let shown = setup.json(&["queue", "show", &waiting]);
+    let history = shown["recipients"][0]["history"].as_array().expect("attempts");
+    assert!(history[0]["reply"].as_str().expect("a reply").contains("refused"), "{shown}");
+
+    for arguments in [
+        &["queue", "remove"][..],
+        &["queue", "remove", "--all", &held],
+        &["queue", "list", "--limit", "0"],
+        &["queue", "list", "--older", "soon"],
+    ] {
+        assert_eq!(setup.command(arguments).code, 2, "{arguments:?}");
+    }
+    assert_eq!(ok(setup.command(&["queue", "hold", "--domain", "elsewhere.example"])), "1 held\n");
+    assert_eq!(ok(setup.command(&["queue", "hold", "--domain", "elsewhere.example"])), "0 held\n");
+    let output = setup.command(&["queue", "remove", &held, "0000000000000", &waiting]);
+    assert_eq!((output.code, output.err.lines().count()), (1, 1), "{}{}", output.out, output.err);
+    assert!(output.err.contains("0000000000000"), "{}", output.err);
+    assert_eq!(listed(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn attempts_are_remembered_across_a_restart() {
+    let (setup, server, _, waiting) = with_a_queue();
+    ok(setup.command(&["queue", "retry", &waiting]));
+    wait_until("another attempt", || server.logged(&[&waiting, "deferred"]).len() == 2);
+    let history = || setup.json(&["queue", "show", &waiting])["recipients"][0]["history"].clone();
+    wait_until("both to be in the queue", || history().as_array().expect("attempts").len() == 2);
+    let before = history();
+    server.stops();
+    let _server = setup.start();
+    assert_eq!(history(), before);
+}
+
+#[test]
 fn every_key_of_an_answer_in_json_is_in_kebab_case() {
     fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
         match value {
@@ -58,7 +128,13 @@ fn every_key_of_an_answer_in_json_is_in_kebab_case() {
         }
     }
     let (setup, _server, held, _) = with_a_queue();
-    for command in [&["status"][..], &["queue", "list"], &["queue", "show", &held], &["plugin", "list"]] {
+    for command in [
+        &["status"][..],
+        &["queue", "list"],
+        &["queue", "show", &held],
+        &["queue", "counts"],
+        &["plugin", "list"],
+    ] {
         let mut found = Vec::new();
         keys(&setup.json(command), &mut found);
         assert!(!found.is_empty(), "{command:?}");

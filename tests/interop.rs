@@ -7,6 +7,7 @@ mod haproxy;
 mod opensmtpd;
 mod pebble;
 mod postfix;
+mod prometheus;
 mod relays;
 mod senders;
 

@@ -24,6 +24,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod main_job;
+mod metrics;
 mod mx_delivery;
 mod next_hops;
 mod pipes;

@@ -63,37 +63,88 @@ pub(crate) struct Passwd {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
-    /// List what waits and what is held
-    List {
-        /// Only these
-        #[arg(long)]
-        state: Option<QueueState>,
-        /// Only messages with a recipient of this domain
-        #[arg(long)]
-        domain: Option<String>,
+    /// List what waits and what is held, the oldest first
+    List(QueueList),
+    /// Count what waits and what is held, by destination and by reason
+    Counts(QueueCounts),
+    /// Show a message's recipients, and what was said of each at every attempt
+    Show {
+        /// Print the message itself, as cat does
+        #[arg(long, conflicts_with = "json")]
+        content: bool,
         #[command(flatten)]
-        reading: Reading,
+        entry: OneEntry,
     },
-    /// Show a message's recipients, and what was said of each
-    Show(OneEntry),
+    /// Print a message as it is in the queue
+    Cat {
+        /// The message's id, as queue list shows it
+        id: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Make the next attempt now
-    Retry {
-        #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
-        reading: Reading,
-    },
+    Retry(QueueOrder),
     /// Make no attempt until it is released
-    Hold(OneEntry),
+    Hold(QueueOrder),
     /// Deliver what was held
-    Release(OneEntry),
-    /// Take a message out, without telling anybody
-    Remove(OneEntry),
+    Release(QueueOrder),
+    /// Take messages out, without telling anybody
+    Remove(QueueOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueList {
+    #[command(flatten)]
+    pub(crate) filter: QueueFilter,
+    /// At most so many
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Only those behind this message: the next page
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+    /// Count them instead, as queue counts does
+    #[arg(long, conflicts_with_all = ["after", "state", "domain", "sender", "recipient", "reason", "older"])]
+    pub(crate) counts: bool,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueCounts {
+    /// Destinations and reasons to show, at most; those with the most recipients
+    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// All that are given must hold for a recipient.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct QueueFilter {
+    /// Only these; deferred are those that wait for another attempt
+    #[arg(long)]
+    pub(crate) state: Option<QueueState>,
+    /// Only recipients of this domain
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// Only mail from this address or this domain; <> for reports
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// Only this recipient, or those of this domain
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) recipient: Option<String>,
+    /// Only what was put off or is held with this in its reason
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Only what arrived so long ago or more, as in 2h or 1d
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) older: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum QueueState {
     Waiting,
+    Deferred,
     Held,
 }
 
@@ -105,17 +156,20 @@ pub(crate) struct OneEntry {
     pub(crate) reading: Reading,
 }
 
-#[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct Which {
-    /// The message's id, as queue list shows it
-    pub(crate) id: Option<String>,
-    /// Every message that waits
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
+    .args(["ids", "all", "state", "domain", "sender", "recipient", "reason", "older"]))]
+pub(crate) struct QueueOrder {
+    /// Messages by their ids, as queue list shows them
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "state", "domain", "sender", "recipient", "reason", "older"])]
+    pub(crate) ids: Vec<String>,
+    /// Every message
     #[arg(long)]
     pub(crate) all: bool,
-    /// Every message that waits for this domain
-    #[arg(long)]
-    pub(crate) domain: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: QueueFilter,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Debug, Subcommand)]

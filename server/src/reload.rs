@@ -149,6 +149,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
         ("log", old.log != new.log),
+        ("metrics", old.metrics != new.metrics),
         ("process", old.process != new.process),
     ];
     changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use accounts::{Authenticator, Srs};
 use acme::HeldSockets;
-use admin::ControlSocket;
+use admin::{ControlSocket, MetricsSockets};
 use anyhow::{Context, Result};
 use config::{Config, Notice};
 use inbound::{RelayGrants, Sockets};
@@ -43,6 +43,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
         Some(acme) if privileges::gives_up_root(&config) => HeldSockets::bind(&acme.http_bind)?,
         _ => HeldSockets::default(),
     };
+    let metrics = MetricsSockets::bind(&config.metrics)?;
     // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
     config.outbound.tls = tls::client::Connector::open(&config.outbound.authorities)?;
@@ -62,7 +63,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run(
         config,
-        Bound { sockets, held, sandbox, tls, authenticator },
+        Bound { sockets, metrics, held, sandbox, tls, authenticator },
         Arc::clone(&store),
     ));
     // Readings of the disk that nobody waits for any more.
@@ -84,6 +85,7 @@ pub(crate) fn forwarding(config: &Config) -> std::io::Result<Option<Arc<Srs>>> {
 /// What stands before anything runs.
 struct Bound {
     sockets: Sockets,
+    metrics: MetricsSockets,
     /// Where an authority asks, when that is a port of root's.
     held: HeldSockets,
     sandbox: Sandbox,
@@ -92,7 +94,7 @@ struct Bound {
 }
 
 async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
-    let Bound { sockets, held, sandbox, tls, authenticator } = bound;
+    let Bound { sockets, mut metrics, held, sandbox, tls, authenticator } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -139,7 +141,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     };
     let reloader = Arc::new(Reloader::new(config, concerned));
     let for_socket = Arc::clone(&reloader);
-    control.start(admin::Services {
+    let services = Arc::new(admin::Services {
         version: env!("CARGO_PKG_VERSION"),
         hostname,
         started,
@@ -152,14 +154,18 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
             Box::pin(async move { reloader.reload().await })
         }),
     });
+    control.start(Arc::clone(&services));
     let changes = tokio::spawn(tls.watch());
     inbound.start();
-    announce(&inbound);
+    announce(&inbound, &metrics);
+    // Whoever asks whether the server is ready hears so when it is.
+    metrics.start(&services)?;
     tell_the_service_manager(Notice::Ready);
     wait_for_the_end(&mut signals, &reloader).await;
     tracing::info!("stopping");
     tell_the_service_manager(Notice::Stopping);
-    drop(watch);
+    // From here on it is no longer ready.
+    drop((metrics, watch));
     changes.abort();
     tokio::select! {
         () = stop(&inbound, &engine) => tracing::info!("stopped"),
@@ -184,11 +190,14 @@ fn take_over(
 }
 
 /// Says where the server accepts: a line for each address, in the same form whatever the log looks like.
-fn announce(inbound: &inbound::Server) {
+fn announce(inbound: &inbound::Server, metrics: &MetricsSockets) {
     let mut err = std::io::stderr().lock();
     for (name, address) in inbound.local_addresses() {
         // Nobody reads it: then nobody waits for it.
         let _ = writeln!(err, "listening {name} {address}");
+    }
+    for address in metrics.addresses() {
+        let _ = writeln!(err, "listening metrics {address}");
     }
 }
 

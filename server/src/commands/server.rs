@@ -1,5 +1,6 @@
 //! `status` and `reload`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -33,6 +34,18 @@ fn status_text(status: &ServerStatus) -> Result<String> {
         "sessions    {} open, {} in all, {} turned away",
         sessions.open, sessions.total, sessions.turned_away
     )?;
+    if !sessions.turned_away_for.is_empty() {
+        writeln!(text, "turned away {}", counts(&sessions.turned_away_for))?;
+    }
+    writeln!(
+        text,
+        "clients     {} authenticated, {} failed; {} TLS handshakes, {} failed; {} protocol errors",
+        sessions.authenticated,
+        sessions.authentications_failed,
+        sessions.handshakes,
+        sessions.handshakes_failed,
+        sessions.protocol_errors,
+    )?;
     writeln!(
         text,
         "received    {} accepted ({}), {} refused, {} held, {} discarded; {} recipients refused",
@@ -45,12 +58,16 @@ fn status_text(status: &ServerStatus) -> Result<String> {
     )?;
     writeln!(
         text,
-        "queue       {} waiting, {} held, {} corrupt; {} on disk",
+        "queue       {} waiting, {} held, {} corrupt; {} on disk, {} free",
         queue.waiting,
         queue.held,
         queue.corrupt,
         size(queue.disk_octets),
+        queue.free_octets.map_or_else(|| "an unknown size".to_owned(), size),
     )?;
+    if let Some(oldest) = &queue.oldest {
+        writeln!(text, "oldest      {oldest}")?;
+    }
     writeln!(
         text,
         "delivery    {} delivered, {} deferred, {} bounced, {} expired, {} reports; {} active",
@@ -61,6 +78,20 @@ fn status_text(status: &ServerStatus) -> Result<String> {
         delivery.reports,
         delivery.active,
     )?;
+    writeln!(
+        text,
+        "connections {} made, {} failed; {} transactions, {} over one that was there",
+        delivery.connections,
+        delivery.connections_failed,
+        delivery.transactions,
+        delivery.transactions_reused,
+    )?;
+    for (class, outcomes) in &delivery.outcomes {
+        writeln!(text, "by {class:8} {}", counts(outcomes))?;
+    }
+    for (stage, verdicts) in &sessions.verdicts {
+        writeln!(text, "at {stage:8} {}", counts(verdicts))?;
+    }
     writeln!(
         text,
         "plugins     {} loaded, {} refused; {} of {} instances",
@@ -78,6 +109,11 @@ fn status_text(status: &ServerStatus) -> Result<String> {
         writeln!(text)?;
     }
     Ok(text)
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let said: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    said.join(", ")
 }
 
 /// What SIGHUP does, with the answer.

@@ -1,10 +1,11 @@
 //! What is answered. Times are written as RFC 3339 has them, in UTC.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use model::{QueueId, Timestamp};
-use queue::{Entry, QueuedRecipient, State};
+use queue::{Diagnostic, Entry, QueuedRecipient, State};
 use serde::{Deserialize, Serialize};
 
 /// Recipients that a row of a listing names; it says how many there are.
@@ -53,6 +54,9 @@ pub struct EntryView {
     pub size: u64,
     /// Empty for the null sender.
     pub sender: String,
+    /// An attempt is under way, or about to be.
+    #[serde(default)]
+    pub active: bool,
     pub recipients: Vec<RecipientView>,
 }
 
@@ -71,6 +75,66 @@ pub struct RecipientView {
     pub last_attempt: Option<String>,
     pub last_host: Option<String>,
     pub last_reply: Option<String>,
+    /// The attempts that are remembered, the newest last; that is the one of `last-attempt`.
+    #[serde(default)]
+    pub history: Vec<AttemptView>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    pub at: String,
+    /// Nothing when it was this host that said it.
+    pub host: Option<String>,
+    pub reply: String,
+}
+
+impl AttemptView {
+    fn of(said: &Diagnostic) -> Self {
+        Self { at: rfc3339(said.at), host: said.host.clone(), reply: said.reply.clone() }
+    }
+}
+
+/// Recipients that are not done, by domain and by reason; the most first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    pub entries_waiting: u64,
+    pub entries_held: u64,
+    pub recipients_waiting: u64,
+    pub recipients_held: u64,
+    /// When the oldest arrived; may be up to a quarter of an hour early.
+    pub oldest: Option<String>,
+    pub domains: Vec<CountsRow>,
+    /// Recipients of domains that are not listed.
+    pub domains_left: u64,
+    pub reasons: Vec<CountsRow>,
+    /// Recipients of reasons that are not listed.
+    pub reasons_left: u64,
+}
+
+/// The recipients of one domain, or of one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsRow {
+    pub name: String,
+    pub waiting: u64,
+    pub held: u64,
+    pub oldest: Option<String>,
+}
+
+/// A piece of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentPiece {
+    /// In Base64.
+    pub octets: String,
+    /// Where the next piece begins; nothing after the last.
+    pub next: Option<u64>,
+}
+
+/// How many entries an order was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    pub entries: u64,
 }
 
 impl EntryRow {
@@ -78,10 +142,6 @@ impl EntryRow {
         let left: Vec<&QueuedRecipient> =
             entry.recipients.iter().filter(|queued| !queued.state.is_final()).collect();
         let due = entry.due();
-        let reason = |queued: &&QueuedRecipient| match &queued.state {
-            State::Held { reason } => Some(reason.clone()),
-            _ => queued.last.as_ref().map(|last| last.reply.clone()),
-        };
         Self {
             id: entry.id,
             arrived: rfc3339(entry.arrived),
@@ -90,7 +150,7 @@ impl EntryRow {
             state: if due.is_some() { "waiting" } else { "held" }.to_owned(),
             due: due.map(rfc3339),
             attempts: left.iter().map(|queued| queued.attempts).max().unwrap_or(0),
-            reason: left.iter().find_map(reason),
+            reason: left.iter().find_map(|queued| queued.reason()).map(str::to_owned),
             recipients: left.iter().take(ROW_RECIPIENTS).map(|queued| address(queued)).collect(),
             recipients_left: left.len(),
         }
@@ -98,12 +158,13 @@ impl EntryRow {
 }
 
 impl EntryView {
-    pub(crate) fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry, active: bool) -> Self {
         Self {
             id: entry.id,
             arrived: rfc3339(entry.arrived),
             size: entry.size,
             sender: sender(entry),
+            active,
             recipients: entry.recipients.iter().map(RecipientView::of).collect(),
         }
     }
@@ -128,6 +189,7 @@ impl RecipientView {
             last_attempt: queued.last.as_ref().map(|last| rfc3339(last.at)),
             last_host: queued.last.as_ref().and_then(|last| last.host.clone()),
             last_reply: queued.last.as_ref().map(|last| last.reply.clone()),
+            history: queued.history.iter().chain(&queued.last).map(AttemptView::of).collect(),
         }
     }
 }
@@ -141,7 +203,7 @@ fn address(queued: &QueuedRecipient) -> String {
 }
 
 /// A time of the year 9999 or later is written as the last moment before.
-fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     const LAST_MS: u64 = 253_402_300_799_000;
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS));
     humantime::format_rfc3339_seconds(time).to_string()
@@ -225,6 +287,15 @@ pub struct SessionStatus {
     pub messages_discarded: u64,
     pub messages_held: u64,
     pub recipients_refused: u64,
+    pub authenticated: u64,
+    pub authentications_failed: u64,
+    pub handshakes: u64,
+    pub handshakes_failed: u64,
+    pub protocol_errors: u64,
+    /// Connections that were turned away, by reason.
+    pub turned_away_for: BTreeMap<String, u64>,
+    /// What plugins decided: by stage, then by verdict.
+    pub verdicts: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// What the queue holds.
@@ -234,7 +305,10 @@ pub struct QueueStatus {
     pub waiting: u64,
     pub held: u64,
     pub corrupt: u64,
+    /// When the oldest recipient arrived; may be up to a quarter of an hour early.
+    pub oldest: Option<String>,
     pub disk_octets: u64,
+    pub free_octets: Option<u64>,
 }
 
 /// Deliveries since the start, in recipients, but for `active`.
@@ -246,6 +320,13 @@ pub struct DeliveryStatus {
     pub bounced: u64,
     pub expired: u64,
     pub reports: u64,
+    pub connections: u64,
+    pub connections_failed: u64,
+    pub transactions: u64,
+    /// Of these, those over a connection that had one before.
+    pub transactions_reused: u64,
+    /// By kind of next hop, then by outcome.
+    pub outcomes: BTreeMap<String, BTreeMap<String, u64>>,
     /// Entries with an attempt under way or about to be.
     pub active: usize,
     pub memory_octets: u64,
@@ -262,6 +343,17 @@ pub struct DestinationStatus {
     pub connections: usize,
     pub last_error: Option<String>,
     pub backoff_s: Option<u64>,
+}
+
+/// Counts by two names; those that are zero are left out.
+pub(crate) fn by_two(
+    counts: &[(&'static str, &'static str, u64)],
+) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for (first, second, count) in counts.iter().filter(|(.., count)| *count > 0) {
+        all.entry((*first).to_owned()).or_default().insert((*second).to_owned(), *count);
+    }
+    all
 }
 
 /// How many plugins there are.

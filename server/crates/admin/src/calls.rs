@@ -6,22 +6,19 @@ use std::time::Duration;
 
 use inbound::GrantError;
 use ipnet::IpNet;
-use model::{Domain, QueueId, Timestamp};
+use model::Timestamp;
 use plugin_host::PluginHost;
-use queue::{BoxFuture, Entry, State, Store, StoreError};
+use queue::{BoxFuture, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{
-    Applied, DeliveryStatus, DestinationStatus, EntryRow, EntryView, Listening, Page, PluginCounts,
-    QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, written,
+    Applied, DeliveryStatus, DestinationStatus, EntryView, Listening, PluginCounts, QueueStatus, RelayGrant,
+    Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
 };
-use crate::request::{Request, StateFilter};
+use crate::listing;
+use crate::request::{Order, Request};
 
-/// Entries of a page.
-const PAGE: usize = 500;
-/// Entries that are looked at for one page, so that a filter that finds nothing still answers soon.
-const LOOKED_AT: usize = 5_000;
 /// Destinations that a status tells of.
 const DESTINATIONS: usize = 100;
 /// Why an entry is held that the postmaster holds.
@@ -56,20 +53,25 @@ impl Services {
         match request {
             Request::Status => json(self.status()),
             Request::PluginList => json(self.plugins.status()),
-            Request::QueueList { after, state, domain } => {
-                let wanted = Wanted { state, domain: ascii_domain(domain.as_deref())? };
-                json(self.read(move |store| page(store, after, &wanted)).await?)
+            Request::QueueList { after, limit, filter } => {
+                let wanted = filter.selection(clock::wall())?;
+                json(self.read(move |store| listing::page(store, after, limit, &wanted)).await?)
+            }
+            Request::QueueCounts { limit } => {
+                json(self.read(move |store| Ok(listing::counts(store, limit))).await?)
             }
             Request::QueueShow { id } => {
-                json(self.read(move |store| Ok(EntryView::of(&store.entry(id)?))).await?)
+                let entry = self.read(move |store| store.entry(id)).await?;
+                json(EntryView::of(&entry, engine.is_active(id)))
             }
-            Request::QueueRetry { id } => json(applied(engine.retry(id).await)?),
-            Request::QueueHold { id } => json(applied(engine.hold(id, HELD_BY_POSTMASTER).await)?),
-            Request::QueueRelease { id } => json(applied(engine.release(id).await)?),
-            Request::QueueRemove { id } => json(applied(engine.remove(id).await)?),
-            Request::QueueRetryAll => json(engine.retry_all().await.map_err(sentence)?),
-            Request::QueueRetryDomain { domain } => {
-                json(engine.retry_domain(&parse_domain(&domain)?).await.map_err(sentence)?)
+            Request::QueueContent { id, offset } => {
+                json(self.read(move |store| listing::content(store, id, offset)).await?)
+            }
+            Request::QueueOrder { id, order } => json(applied(engine.order(id, order.into()).await)?),
+            Request::QueueOrderAll { order, filter } => {
+                let selection = filter.selection(clock::wall())?;
+                let entries = engine.order_all(order.into(), selection).await.map_err(sentence)?;
+                json(Touched { entries })
             }
             Request::RelayAllow { network, seconds } => {
                 let (network, span) = (parse_network(&network)?, Duration::from_secs(seconds));
@@ -135,12 +137,26 @@ impl Services {
                 messages_discarded: sessions.discarded,
                 messages_held: sessions.held,
                 recipients_refused: sessions.recipients_refused,
+                authenticated: sessions.authenticated,
+                authentications_failed: sessions.auth_failures,
+                handshakes: sessions.handshakes,
+                handshakes_failed: sessions.handshakes_failed,
+                protocol_errors: sessions.protocol_errors,
+                turned_away_for: sessions
+                    .turned_away_for
+                    .iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(reason, count)| ((*reason).to_owned(), *count))
+                    .collect(),
+                verdicts: by_two(&sessions.verdicts),
             },
             queue: QueueStatus {
                 waiting: totals.waiting,
                 held: totals.held,
                 corrupt: totals.corrupt,
+                oldest: totals.oldest.map(rfc3339),
                 disk_octets: totals.disk_octets,
+                free_octets: totals.free_octets,
             },
             delivery: self.delivery(),
             plugins: PluginCounts {
@@ -170,6 +186,11 @@ impl Services {
             bounced: stats.bounced,
             expired: stats.expired,
             reports: stats.reports,
+            connections: stats.connections,
+            connections_failed: stats.connections_failed,
+            transactions: stats.transactions,
+            transactions_reused: stats.transactions_reused,
+            outcomes: by_two(&stats.outcomes),
             active: stats.active,
             memory_octets: stats.memory_octets,
             destinations: destinations.into_iter().map(view).collect(),
@@ -177,48 +198,15 @@ impl Services {
     }
 }
 
-/// Which entries are listed.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    state: Option<StateFilter>,
-    domain: Option<String>,
-}
-
-impl Wanted {
-    fn has(&self, entry: &Entry) -> bool {
-        entry.recipients.iter().any(|queued| {
-            let of_state = match self.state {
-                None => !queued.state.is_final(),
-                Some(StateFilter::Waiting) => matches!(queued.state, State::Waiting { .. }),
-                Some(StateFilter::Held) => matches!(queued.state, State::Held { .. }),
-            };
-            let of_domain = |domain: &String| queued.recipient.address.domain().to_ascii() == *domain;
-            of_state && self.domain.as_ref().is_none_or(of_domain)
-        })
-    }
-}
-
-/// The next entries that are wanted; looks at so many at most.
-fn page(store: &dyn Store, after: Option<QueueId>, wanted: &Wanted) -> Result<Page, StoreError> {
-    let mut page = Page { entries: Vec::new(), next: after };
-    for _ in 0..LOOKED_AT / PAGE {
-        let found = store.list(page.next, PAGE)?;
-        let is_last = found.len() < PAGE;
-        for entry in &found {
-            page.next = Some(entry.id);
-            if wanted.has(entry) {
-                page.entries.push(EntryRow::of(entry));
-                if page.entries.len() == PAGE {
-                    return Ok(page);
-                }
-            }
-        }
-        if is_last {
-            page.next = None;
-            break;
+impl From<Order> for outbound::Order {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Retry => Self::Retry,
+            Order::Hold => Self::Hold { reason: HELD_BY_POSTMASTER.to_owned() },
+            Order::Release => Self::Release,
+            Order::Remove => Self::Remove,
         }
     }
-    Ok(page)
 }
 
 fn json(value: impl Serialize) -> Result<Value, String> {
@@ -236,18 +224,10 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| format!("\"{text}\" is no address or network, as in \"192.0.2.7\" or \"2001:db8::/64\""))
 }
 
-fn parse_domain(text: &str) -> Result<Domain, String> {
-    Domain::parse(text).map_err(|error| format!("\"{text}\": {error}"))
-}
-
 fn applied(outcome: Result<outbound::Applied, StoreError>) -> Result<Applied, String> {
     match outcome {
         Ok(outbound::Applied::Now) => Ok(Applied::Now),
         Ok(outbound::Applied::AfterAttempt) => Ok(Applied::AfterAttempt),
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn ascii_domain(text: Option<&str>) -> Result<Option<String>, String> {
-    Ok(text.map(parse_domain).transpose()?.map(|domain| domain.to_ascii()))
 }

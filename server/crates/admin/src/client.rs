@@ -5,13 +5,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use model::QueueId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::answer::Page;
-use crate::request::{Request, StateFilter};
+use crate::answer::{ContentPiece, Page};
+use crate::filter::Filter;
+use crate::request::Request;
 use crate::socket::SOCKET_NAME;
 
 /// Octets of an answer; an entry has at most some thousand recipients.
@@ -86,24 +89,48 @@ impl Client {
         }
     }
 
-    /// The queue, page after page; `show` is handed each page as it comes and may end it with an error.
+    /// The queue from behind `after` on, page after page, at most `limit` entries; `show` is handed each page as it comes and may
+    /// end it with an error. Answers where the next entries begin, if there may be more.
     ///
     /// # Errors
     /// As [`Self::call`], or what `show` said.
     pub fn list<E: From<ClientError>>(
         &mut self,
-        state: Option<StateFilter>,
-        domain: Option<&str>,
+        filter: &Filter,
+        mut after: Option<QueueId>,
+        mut limit: Option<usize>,
         mut show: impl FnMut(Page) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut after: Option<QueueId> = None;
+    ) -> Result<Option<QueueId>, E> {
         loop {
-            let page: Page =
-                self.call(&Request::QueueList { after, state, domain: domain.map(str::to_owned) })?;
+            let page: Page = self.call(&Request::QueueList { after, limit, filter: filter.clone() })?;
             after = page.next;
+            limit = limit.map(|limit| limit.saturating_sub(page.entries.len()));
             show(page)?;
-            if after.is_none() {
-                return Ok(());
+            if after.is_none() || limit == Some(0) {
+                return Ok(after);
+            }
+        }
+    }
+
+    /// A message, piece after piece.
+    ///
+    /// # Errors
+    /// As [`Self::call`], or what `show` said.
+    pub fn content<E: From<ClientError>>(
+        &mut self,
+        id: QueueId,
+        mut show: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut offset = 0;
+        loop {
+            let piece: ContentPiece = self.call(&Request::QueueContent { id, offset })?;
+            let octets = STANDARD
+                .decode(&piece.octets)
+                .map_err(|error| ClientError::Broken(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+            show(&octets)?;
+            match piece.next {
+                Some(next) => offset = next,
+                None => return Ok(()),
             }
         }
     }

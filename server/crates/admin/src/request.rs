@@ -3,6 +3,8 @@
 use model::QueueId;
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
+
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
@@ -15,56 +17,54 @@ pub enum Request {
     QueueList {
         #[serde(default)]
         after: Option<QueueId>,
+        /// Entries of the page, at most; 500 however many are asked for.
         #[serde(default)]
-        state: Option<StateFilter>,
-        /// Only entries with a recipient of this domain that is not done.
+        limit: Option<usize>,
+        /// Only entries with a recipient that is meant.
         #[serde(default)]
-        domain: Option<String>,
+        filter: Filter,
+    },
+    /// `Counts` of recipients, at most so many rows by domain and as many by reason; 1,000 however many are asked for.
+    QueueCounts {
+        #[serde(default)]
+        limit: Option<usize>,
     },
     /// An `EntryView`.
-    QueueShow {
+    QueueShow { id: QueueId },
+    /// A `ContentPiece` of the message, from an offset on.
+    QueueContent {
         id: QueueId,
+        #[serde(default)]
+        offset: u64,
     },
-    /// Answered with an `Applied`, as the three below.
-    QueueRetry {
-        id: QueueId,
-    },
-    QueueHold {
-        id: QueueId,
-    },
-    QueueRelease {
-        id: QueueId,
-    },
-    QueueRemove {
-        id: QueueId,
-    },
-    /// Answered with the number of entries.
-    QueueRetryAll,
-    /// Answered with the number of entries.
-    QueueRetryDomain {
-        domain: String,
+    /// For one entry. Answered with an `Applied`.
+    QueueOrder { id: QueueId, order: Order },
+    /// For all recipients that the filter means. Answered with a `Touched`.
+    QueueOrderAll {
+        order: Order,
+        #[serde(default)]
+        filter: Filter,
     },
     /// Lets an address or a network relay for a while. Answered with its `RelayGrant`.
-    RelayAllow {
-        network: String,
-        seconds: u64,
-    },
+    RelayAllow { network: String, seconds: u64 },
     /// Answered with a list of `RelayGrant`.
     RelayList,
     /// Answered with the network.
-    RelayRevoke {
-        network: String,
-    },
+    RelayRevoke { network: String },
     /// A `Reloaded`; a configuration with faults is an error that lists them.
     Reload,
 }
 
-/// Which entries are listed.
+/// What is to happen to entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum StateFilter {
-    /// With a recipient that waits for an attempt.
-    Waiting,
-    /// With a recipient that is held.
-    Held,
+pub enum Order {
+    /// What waits is due now.
+    Retry,
+    /// What waits is held.
+    Hold,
+    /// What is held is due now.
+    Release,
+    /// What waits or is held is taken out, without a report.
+    Remove,
 }

@@ -61,9 +61,9 @@ impl ControlSocket {
     }
 
     /// Begins to answer. A second call does nothing.
-    pub fn start(&mut self, services: Services) {
+    pub fn start(&mut self, services: Arc<Services>) {
         let Some(listener) = self.listener.take() else { return };
-        self.accepting = Some(tokio::spawn(accept(listener, Arc::new(services))));
+        self.accepting = Some(tokio::spawn(accept(listener, services)));
     }
 }
 

@@ -36,8 +36,6 @@ pub enum Default {
     Words(&'static str),
     /// The key has to be there.
     Required,
-    /// The key is known, and refused: this version cannot do it.
-    Later,
 }
 
 /// The keys of a section.

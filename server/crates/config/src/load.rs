@@ -46,6 +46,8 @@ pub struct Config {
     pub forwarding: Option<Forwarding>,
     pub plugins: plugin_host::Options,
     pub log: Log,
+    /// Where metrics are told over HTTP.
+    pub metrics: Vec<SocketAddr>,
     pub process: Process,
 }
 
@@ -93,7 +95,7 @@ impl Config {
     pub(crate) fn note(notes: &Notes, file: &Path, text: &str) -> Option<Self> {
         let table = toml_of(notes, text);
         let root = Table::root(notes, table.get_ref(), "");
-        server::refuse_later(&root);
+        let metrics = server::metrics(&root);
         let data_dir = server::data_dir(&root);
         let hostname = server::hostname(&root);
         let domains = domain::domains(&root, &hostname);
@@ -149,6 +151,7 @@ impl Config {
             forwarding: forwarding::forwarding(&root),
             plugins,
             log,
+            metrics,
             process,
         })
     }

@@ -38,6 +38,5 @@ fn default(key: &Key) -> String {
         Default::Toml(value) => format!("`{value}`"),
         Default::Words(words) => words.to_owned(),
         Default::Required => "**required**".to_owned(),
-        Default::Later => "refused: not in this version yet".to_owned(),
     }
 }

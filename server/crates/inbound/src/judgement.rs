@@ -19,7 +19,9 @@ impl Connection {
             return (Verdict::Proceed, None);
         }
         let transaction = self.transaction.as_ref().map(|transaction| &transaction.facts);
+        let stage = request.stage();
         let answer = self.hooks.ask(request, &self.facts, transaction).await;
+        self.shared.stats.judged(stage, &answer.verdict);
         if let Some(transaction) = &mut self.transaction {
             if let Some(envelope) = answer.envelope {
                 transaction.set_envelope(envelope);

@@ -15,7 +15,7 @@ use crate::admission::Place;
 use crate::connection::Connection;
 use crate::options::{ListenerOptions, Options};
 use crate::server::Shared;
-use crate::stats::count;
+use crate::stats::TurnedAway;
 use crate::{policy, proxy};
 
 /// How long accepting rests when the process is out of file descriptors or memory.
@@ -77,12 +77,13 @@ fn open(
     let Some(listener) = options.listeners.iter().position(|listener| listener.name == *name) else {
         // A reload took this listener out; its socket stays open until the next start.
         let reply = Reply::new(421, (4, 3, 2), format!("{} does not serve here any more", options.hostname));
+        shared.stats.turned_away(TurnedAway::Listener);
         tokio::spawn(turn_away(stream, reply));
         return;
     };
     let place = match shared.admission.enter(&options.hostname, &options.limits) {
         Ok(place) => place,
-        Err(reply) => return refuse(stream, peer, name, shared, reply),
+        Err(reply) => return refuse(stream, peer, name, shared, (TurnedAway::Sessions, reply)),
     };
     // Replies are small and must not wait for the client's acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
@@ -120,7 +121,7 @@ impl Accepted {
             Ok(None) => self.begin(stop),
             Err(error) => {
                 warn!(%proxy, %listener, %error, "closed a connection from a trusted proxy");
-                count(&self.shared.stats.turned_away);
+                self.shared.stats.turned_away(TurnedAway::Proxy);
             }
         }
     }
@@ -132,22 +133,33 @@ impl Accepted {
         let admitted = shared
             .rates
             .admit_connection(peer.ip(), &options.hostname, clock::now())
-            .and_then(|()| place.admit(peer.ip(), &options.hostname, &options.limits));
-        if let Err(reply) = admitted {
-            return refuse(stream, peer, &listener.name, &shared, reply);
+            .map_err(|reply| (TurnedAway::Rate, reply))
+            .and_then(|()| {
+                let placed = place.admit(peer.ip(), &options.hostname, &options.limits);
+                placed.map_err(|reply| (TurnedAway::Address, reply))
+            });
+        if let Err(why) = admitted {
+            return refuse(stream, peer, &listener.name, &shared, why);
         }
         let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());
+        let listener = listener.name.clone();
         tokio::spawn(async move {
-            let open = shared.count_session();
+            let open = shared.count_session(&listener);
             connection.run(stop).await;
             drop((open, place, alive));
         });
     }
 }
 
-fn refuse(stream: TcpStream, peer: SocketAddr, listener: &Arc<str>, shared: &Shared, reply: Reply) {
+fn refuse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<str>,
+    shared: &Shared,
+    (why, reply): (TurnedAway, Reply),
+) {
     info!(peer = %peer.ip(), %listener, %reply, "turned away");
-    count(&shared.stats.turned_away);
+    shared.stats.turned_away(why);
     tokio::spawn(turn_away(stream, reply));
 }
 

@@ -20,7 +20,7 @@ use crate::options::{Options, Services};
 use crate::rates::Rates;
 use crate::reception::ContentMemory;
 use crate::sockets::Sockets;
-use crate::stats::{Stats, StatsSnapshot, count};
+use crate::stats::{Stats, StatsSnapshot};
 
 /// What all sessions share.
 pub(crate) struct Shared {
@@ -47,9 +47,8 @@ impl Shared {
     }
 
     /// Counts a session as open until what comes back is dropped.
-    pub(crate) fn count_session(&self) -> OpenSession {
-        count(&self.stats.sessions);
-        count(&self.stats.open);
+    pub(crate) fn count_session(&self, listener: &Arc<str>) -> OpenSession {
+        self.stats.begun(listener);
         OpenSession(self.stats.clone())
     }
 }

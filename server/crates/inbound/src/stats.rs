@@ -1,6 +1,40 @@
 //! Counters over all sessions, for status and metrics.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hooks::{Stage, Verdict};
+use parking_lot::Mutex;
+
+/// Verdicts as they are counted.
+const VERDICTS: [&str; 7] =
+    ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
+
+/// Why a connection got no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnedAway {
+    /// The server has as many sessions as it may.
+    Sessions,
+    /// Its address or network has.
+    Address,
+    /// Its address connects too often.
+    Rate,
+    /// A trusted proxy did not say for whom it connects.
+    Proxy,
+    /// A reload took the listener out.
+    Listener,
+}
+
+impl TurnedAway {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Sessions, "sessions"),
+        (Self::Address, "address"),
+        (Self::Rate, "rate"),
+        (Self::Proxy, "proxy"),
+        (Self::Listener, "listener"),
+    ];
+}
 
 /// Counters; each only rises but for the ones that say *now*.
 #[derive(Debug, Default)]
@@ -8,7 +42,10 @@ pub struct Stats {
     /// Sessions, now.
     pub(crate) open: AtomicU64,
     pub(crate) sessions: AtomicU64,
-    pub(crate) turned_away: AtomicU64,
+    /// By the listener's name; a reload may change those, so they are looked up.
+    by_listener: Mutex<BTreeMap<Arc<str>, u64>>,
+    turned_away: [AtomicU64; TurnedAway::ALL.len()],
+    verdicts: [[AtomicU64; VERDICTS.len()]; Stage::ALL.len()],
     pub(crate) accepted: AtomicU64,
     pub(crate) accepted_octets: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -23,14 +60,20 @@ pub struct Stats {
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatsSnapshot {
     /// Sessions that are open.
     pub sessions_open: u64,
     /// Sessions since the start.
     pub sessions: u64,
-    /// Connections that a limit turned away.
+    /// The same by the listener's name.
+    pub sessions_by_listener: Vec<(Arc<str>, u64)>,
+    /// Connections that got no session.
     pub turned_away: u64,
+    /// The same by the reason's name.
+    pub turned_away_for: Vec<(&'static str, u64)>,
+    /// Verdicts of hooks by the names of stage and verdict; those that never came are left out.
+    pub verdicts: Vec<(&'static str, &'static str, u64)>,
     /// Messages that were answered 250 and queued.
     pub accepted: u64,
     /// Their octets.
@@ -61,7 +104,13 @@ impl Stats {
         StatsSnapshot {
             sessions_open: self.open.load(Relaxed),
             sessions: self.sessions.load(Relaxed),
-            turned_away: self.turned_away.load(Relaxed),
+            sessions_by_listener: self.by_listener.lock().clone().into_iter().collect(),
+            turned_away: self.turned_away.iter().map(|count| count.load(Relaxed)).sum(),
+            turned_away_for: TurnedAway::ALL
+                .iter()
+                .map(|(why, name)| (*name, self.turned_away[*why as usize].load(Relaxed)))
+                .collect(),
+            verdicts: self.verdicts(),
             accepted: self.accepted.load(Relaxed),
             accepted_octets: self.accepted_octets.load(Relaxed),
             refused: self.refused.load(Relaxed),
@@ -74,6 +123,34 @@ impl Stats {
             handshakes: self.handshakes.load(Relaxed),
             handshakes_failed: self.handshakes_failed.load(Relaxed),
         }
+    }
+}
+
+impl Stats {
+    /// A session has begun.
+    pub(crate) fn begun(&self, listener: &Arc<str>) {
+        count(&self.sessions);
+        count(&self.open);
+        *self.by_listener.lock().entry(Arc::clone(listener)).or_default() += 1;
+    }
+
+    pub(crate) fn turned_away(&self, why: TurnedAway) {
+        count(&self.turned_away[why as usize]);
+    }
+
+    /// A hook was asked and gave this verdict.
+    pub(crate) fn judged(&self, stage: Stage, verdict: &Verdict) {
+        if let Some(nth) = VERDICTS.iter().position(|name| *name == verdict.name()) {
+            count(&self.verdicts[stage as usize][nth]);
+        }
+    }
+
+    fn verdicts(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let of_stage = |stage: Stage| {
+            let counts = VERDICTS.iter().zip(&self.verdicts[stage as usize]);
+            counts.map(move |(verdict, count)| (stage.name(), *verdict, count.load(Relaxed)))
+        };
+        Stage::ALL.into_iter().flat_map(of_stage).filter(|(.., count)| *count > 0).collect()
     }
 }
 

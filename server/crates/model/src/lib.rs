@@ -10,6 +10,7 @@ mod content;
 mod domain;
 mod envelope;
 mod esmtp;
+mod histogram;
 mod id;
 mod mailbox;
 mod reply;
@@ -22,6 +23,7 @@ pub use esmtp::{
     DeliverBy, EXPANDED, FORWARDED_AS, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext,
     encode_xtext, parse_priority,
 };
+pub use histogram::{Histogram, HistogramView};
 pub use id::{QueueId, SessionId};
 pub use mailbox::{ForwardPath, Mailbox, MailboxError, ReversePath};
 pub use reply::{EnhancedStatus, Reply};

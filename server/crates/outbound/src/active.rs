@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use model::{Content, QueueId};
 use parking_lot::Mutex;
-use queue::Entry;
+use queue::{Entry, Selection};
 
 use crate::notice::Notice;
 use crate::traits::Traits;
 
 /// What the postmaster wants of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Control {
+pub enum Order {
     /// Waiting recipients are due now.
     Retry,
     /// Waiting recipients are held.
@@ -22,6 +22,13 @@ pub(crate) enum Control {
     Release,
     /// Waiting and held recipients are taken out, without a report.
     Remove,
+}
+
+/// An order, and for which of an entry's recipients it is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub(crate) order: Order,
+    pub(crate) only: Arc<Selection>,
 }
 
 /// One pass over an entry: an attempt for each recipient that is due.
@@ -113,7 +120,7 @@ impl Active {
             slots.insert(id, Slot::default());
             return true;
         };
-        if let (Some(pass), Control::Hold { .. } | Control::Remove) = (&slot.pass, control) {
+        if let (Some(pass), Order::Hold { .. } | Order::Remove) = (&slot.pass, &control.order) {
             pass.is_cancelled.store(true, Ordering::Relaxed);
         }
         slot.control = Some(control.clone());
@@ -150,6 +157,11 @@ impl Active {
             slots.remove(&id);
         }
         left
+    }
+
+    /// Whether there is a pass over this entry.
+    pub(crate) fn has_pass(&self, id: QueueId) -> bool {
+        self.slots.lock().get(&id).is_some_and(|slot| slot.pass.is_some())
     }
 
     /// Passes under way.

@@ -1,12 +1,15 @@
 //! What the postmaster may do with entries: retry, hold, release, remove. Safe while an attempt is under way: it is then done when the
 //! attempt is over, to what the attempt has left undone.
+//!
+//! An order to many goes through the queue a page at a time and leaves no attempt in memory: what is due then is found by the
+//! scheduler, as much as there is room for.
 
 use std::sync::Arc;
 
-use model::{Domain, QueueId, Timestamp};
-use queue::{Entry, QueuedRecipient, RecipientUpdate, State, StoreError, Update};
+use model::{QueueId, Timestamp};
+use queue::{Entry, QueuedRecipient, RecipientUpdate, Selection, State, StoreError, Update};
 
-use crate::active::Control;
+use crate::active::{Control, Order};
 use crate::engine::{Engine, Inner};
 
 /// Entries that are read at once.
@@ -21,38 +24,42 @@ pub enum Applied {
 }
 
 impl Engine {
-    /// Makes the next attempt now, and lifts the back-off of the destinations.
+    /// Gives an order for one entry. A retry lifts the back-off of its destinations.
     ///
     /// # Errors
     /// What the store answers; `NotFound` when there is no such entry. Likewise below.
+    pub async fn order(&self, id: QueueId, order: Order) -> Result<Applied, StoreError> {
+        self.inner.control(id, Control { order, only: Arc::default() }).await
+    }
+
+    /// Makes the next attempt now, and lifts the back-off of the destinations.
     pub async fn retry(&self, id: QueueId) -> Result<Applied, StoreError> {
-        self.inner.control(id, Control::Retry).await
+        self.order(id, Order::Retry).await
     }
 
     /// Makes no attempt until the entry is released.
     pub async fn hold(&self, id: QueueId, reason: &str) -> Result<Applied, StoreError> {
-        self.inner.control(id, Control::Hold { reason: reason.to_owned() }).await
+        self.order(id, Order::Hold { reason: reason.to_owned() }).await
     }
 
     /// Makes the next attempt for recipients that were held, now.
     pub async fn release(&self, id: QueueId) -> Result<Applied, StoreError> {
-        self.inner.control(id, Control::Release).await
+        self.order(id, Order::Release).await
     }
 
     /// Takes the entry out, without a report to anybody.
     pub async fn remove(&self, id: QueueId) -> Result<Applied, StoreError> {
-        self.inner.control(id, Control::Remove).await
+        self.order(id, Order::Remove).await
     }
 
-    /// [`Self::retry`] for every entry that waits; how many there were.
-    pub async fn retry_all(&self) -> Result<u64, StoreError> {
-        self.inner.retry_where(|_| true).await
+    /// Gives an order for all recipients of a selection; how many entries it was for. A retry lifts the back-off of every destination.
+    pub async fn order_all(&self, order: Order, selection: Selection) -> Result<u64, StoreError> {
+        self.inner.control_all(Control { order, only: Arc::new(selection) }).await
     }
 
-    /// [`Self::retry`] for every entry with a recipient of this domain that waits; how many there were.
-    pub async fn retry_domain(&self, domain: &Domain) -> Result<u64, StoreError> {
-        let wanted = domain.to_ascii();
-        self.inner.retry_where(move |queued| queued.recipient.address.domain().to_ascii() == wanted).await
+    /// Whether an attempt is under way or about to be.
+    pub fn is_active(&self, id: QueueId) -> bool {
+        self.inner.active.has_pass(id)
     }
 }
 
@@ -74,7 +81,7 @@ impl Inner {
         let mut first = None;
         while let Some(control) = next.take() {
             let done = self.apply(id, &control).await;
-            let is_forced = matches!(control, Control::Retry | Control::Release) && done.is_ok();
+            let is_forced = matches!(control.order, Order::Retry | Order::Release) && done.is_ok();
             first.get_or_insert(done);
             // Another order may have come meanwhile; it wins.
             next = match is_forced {
@@ -91,58 +98,106 @@ impl Inner {
     async fn apply(&self, id: QueueId, control: &Control) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || store.entry(id)).await;
-        let entry = read.map_err(|_| StoreError::Closed("a thread ended early".to_owned()))??;
+        let entry = read.map_err(|_| ended_early())??;
         let update = update_for(&entry, control, clock::wall());
         if update.recipients.is_empty() {
             return Ok(());
         }
         self.store.update(update).await?;
-        tracing::info!(queue_id = %id, order = ?control, "changed by the postmaster");
+        tracing::info!(queue_id = %id, order = ?control.order, "changed by the postmaster");
         Ok(())
     }
 
-    async fn retry_where(
-        self: &Arc<Self>,
-        wanted: impl Fn(&QueuedRecipient) -> bool + Send + Clone + 'static,
-    ) -> Result<u64, StoreError> {
+    async fn control_all(self: &Arc<Self>, control: Control) -> Result<u64, StoreError> {
         let (mut after, mut count) = (None, 0);
         loop {
-            let (store, wanted) = (Arc::clone(&self.store), wanted.clone());
-            let read = move || -> Result<_, StoreError> {
-                let page = store.list(after, PAGE)?;
-                let waits = |queued: &QueuedRecipient| {
-                    matches!(queued.state, State::Waiting { .. }) && wanted(queued)
-                };
-                let ids =
-                    page.iter().filter(|entry| entry.recipients.iter().any(&waits)).map(|entry| entry.id);
-                Ok((ids.collect::<Vec<_>>(), page.last().map(|entry| entry.id)))
-            };
-            let read = tokio::task::spawn_blocking(read).await;
-            let (ids, last) = read.map_err(|_| StoreError::Closed("a thread ended early".to_owned()))??;
-            count += ids.len() as u64;
-            for id in ids {
-                match self.control(id, Control::Retry).await {
+            let (inner, wanted) = (Arc::clone(self), control.clone());
+            let read = tokio::task::spawn_blocking(move || inner.claim_page(after, &wanted)).await;
+            let page = read.map_err(|_| ended_early())??;
+            count += page.wanted;
+            let claimed: Vec<QueueId> = page.updates.iter().map(|update| update.id).collect();
+            let mut done = Ok(());
+            for update in page.updates.into_iter().filter(|update| !update.recipients.is_empty()) {
+                done = match self.store.update(update).await {
                     // It may have been delivered since the page was read.
-                    Ok(_) | Err(StoreError::NotFound(_)) => {}
-                    Err(error) => return Err(error),
+                    Ok(()) | Err(StoreError::NotFound(_)) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if done.is_err() {
+                    break;
                 }
             }
-            if last.is_none() {
+            if matches!(control.order, Order::Retry | Order::Release) {
+                // Once: what fails again meanwhile is left alone again.
+                if count == page.wanted {
+                    self.lift_backoffs();
+                }
+                self.schedule.note_due(clock::wall());
+            }
+            claimed.into_iter().for_each(|id| self.give_up_claim(id));
+            done?;
+            if page.last.is_none() {
+                // Claims were in the way of a look meanwhile.
+                self.schedule.note_backlog();
+                self.schedule.wake();
+                tracing::info!(entries = count, order = ?control.order, "changed by the postmaster");
                 return Ok(count);
             }
-            after = last;
+            after = page.last;
         }
     }
+
+    /// Claims the entries of a page that an order is for; what is being worked on gets the order left for it.
+    fn claim_page(&self, after: Option<QueueId>, control: &Control) -> Result<ClaimedPage, StoreError> {
+        let now = clock::wall();
+        let entries = self.store.list(after, PAGE)?;
+        let mut page = ClaimedPage {
+            last: entries.last().map(|entry| entry.id).filter(|_| entries.len() == PAGE),
+            ..ClaimedPage::default()
+        };
+        for entry in entries {
+            if update_for(&entry, control, now).recipients.is_empty() {
+                continue;
+            }
+            page.wanted += 1;
+            if !self.active.claim_or_leave(entry.id, control) {
+                continue;
+            }
+            // It may have changed before it was claimed.
+            match self.store.entry(entry.id) {
+                Ok(entry) => page.updates.push(update_for(&entry, control, now)),
+                Err(_) => page.updates.push(Update { id: entry.id, recipients: Vec::new() }),
+            }
+        }
+        Ok(page)
+    }
+}
+
+#[derive(Default)]
+struct ClaimedPage {
+    /// Entries that the order is for.
+    wanted: u64,
+    /// Of those that are claimed.
+    updates: Vec<Update>,
+    /// Where the next page begins; nothing when this was the last.
+    last: Option<QueueId>,
+}
+
+fn ended_early() -> StoreError {
+    StoreError::Closed("a thread ended early".to_owned())
 }
 
 fn update_for(entry: &Entry, control: &Control, now: Timestamp) -> Update {
     let change = |queued: &QueuedRecipient| {
-        let state = match (control, &queued.state) {
-            (Control::Retry, State::Waiting { .. }) | (Control::Release, State::Held { .. }) => {
+        if !control.only.has(entry, queued) {
+            return None;
+        }
+        let state = match (&control.order, &queued.state) {
+            (Order::Retry, State::Waiting { .. }) | (Order::Release, State::Held { .. }) => {
                 State::Waiting { due: now }
             }
-            (Control::Hold { reason }, State::Waiting { .. }) => State::Held { reason: reason.clone() },
-            (Control::Remove, State::Waiting { .. } | State::Held { .. }) => State::Removed,
+            (Order::Hold { reason }, State::Waiting { .. }) => State::Held { reason: reason.clone() },
+            (Order::Remove, State::Waiting { .. } | State::Held { .. }) => State::Removed,
             _ => return None,
         };
         Some(RecipientUpdate { state, ..RecipientUpdate::from(queued) })

@@ -136,16 +136,11 @@ impl Engine {
         let mut destinations: Vec<_> =
             all.iter().map(|destination| destination.stats(&limits, now)).collect();
         destinations.sort_by(|a, b| a.name.cmp(&b.name));
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            delivered: count(&inner.counters.delivered),
-            deferred: count(&inner.counters.deferred),
-            bounced: count(&inner.counters.bounced),
-            expired: count(&inner.counters.expired),
-            reports: count(&inner.counters.reports),
             active: inner.active.passes(),
             memory_octets: inner.active.kept_octets(),
             destinations,
+            ..inner.counters.stats()
         }
     }
 }
@@ -294,6 +289,11 @@ impl Inner {
         if starts {
             self.start_worker(&destination);
         }
+    }
+
+    /// Lets every destination be tried again at once.
+    pub(crate) fn lift_backoffs(&self) {
+        self.destinations.lock().values().for_each(|destination| destination.clear_backoff());
     }
 
     /// Starts a worker that was counted already.

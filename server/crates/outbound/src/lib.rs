@@ -57,6 +57,7 @@ mod turn;
 mod window;
 mod worker;
 
+pub use active::Order;
 pub use control::Applied;
 pub use demand::TlsLevel;
 pub use engine::Engine;

@@ -18,6 +18,7 @@ use crate::notice::{self, Handover, Notice};
 use crate::opening::failure_reply;
 use crate::options::Options;
 use crate::report;
+use crate::site::Way;
 use crate::stats::Counters;
 
 /// Octets of a reply that are kept and logged.
@@ -198,26 +199,27 @@ impl Inner {
         let is_attempt = !matches!(attempt.verdict, Verdict::BackedOff { .. } | Verdict::Held);
         let attempts = queued.attempts.saturating_add(u32::from(is_attempt));
         let waiting = |due| State::Waiting { due: notice::no_later_than(due, entry, queued, now) };
-        let (state, counter) = match attempt.verdict {
+        let state = match attempt.verdict {
             Verdict::Untouched => return None,
             Verdict::Held => {
                 let reason = attempt.reply.as_ref().map(|reply| reply.text.clone()).unwrap_or_default();
-                (State::Held { reason }, &self.counters.deferred)
+                State::Held { reason }
             }
             Verdict::BackedOff { since, until } => {
                 match after_back_off(entry, queued, &options.retry, since, until, now) {
-                    Some(due) => (waiting(due), &self.counters.deferred),
-                    None => (State::Expired, &self.counters.expired),
+                    Some(due) => waiting(due),
+                    None => State::Expired,
                 }
             }
-            Verdict::Delivered => (State::Delivered, &self.counters.delivered),
-            Verdict::Refused => (State::Bounced, &self.counters.bounced),
+            Verdict::Delivered => State::Delivered,
+            Verdict::Refused => State::Bounced,
             Verdict::Deferred => match options.retry.next(entry.arrived, now, attempts, &mut rand::rng()) {
-                Some(due) => (waiting(due), &self.counters.deferred),
-                None => (State::Expired, &self.counters.expired),
+                Some(due) => waiting(due),
+                None => State::Expired,
             },
         };
-        Counters::add(counter);
+        let class = Way::of(&queued.recipient.address, options).class();
+        self.counters.outcome(class, &state, now.since(entry.arrived));
         let (host, tls) = (attempt.host.as_deref().unwrap_or("-"), attempt.tls.as_deref().unwrap_or("-"));
         let (rcpt, delay_ms) = (&queued.recipient.address, now.since(entry.arrived).as_millis() as u64);
         match &state {

@@ -10,6 +10,7 @@ use crate::maildir::MaildirPattern;
 use crate::options::{DeliverTo, HostPort, LmtpAddress, Options};
 use crate::pipe::Pipe;
 use crate::route::{NextHop, Route};
+use crate::stats::Class;
 
 /// A next-hop site. Attempts for the same site share its connections, its limits and its back-off; recipients at one site share a
 /// transaction, whatever their domains.
@@ -74,6 +75,28 @@ fn relay_route(host: &HostPort, domain: &Domain, options: &Options) -> Arc<Route
         ..Route::clone(conditions)
     };
     Arc::new(route)
+}
+
+impl Site {
+    /// The kind of next hop, for counting.
+    fn class(&self) -> Class {
+        match self {
+            Self::Mx(..) => Class::Mx,
+            Self::Host(..) => Class::Relay,
+            Self::Lmtp(_) => Class::Lmtp,
+            Self::Maildir(_) | Self::Pipe(_) => Class::Local,
+        }
+    }
+}
+
+impl Way {
+    /// The kind of next hop, for counting.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::To(site) => site.class(),
+            Self::Ask(..) => Class::Mx,
+        }
+    }
 }
 
 /// As statistics and logs name it.

@@ -26,6 +26,7 @@ use crate::policy::{SitePolicy, Wish};
 use crate::preparation::{hops_exceeded, ready_content, unreadable};
 use crate::race::Race;
 use crate::site::Site;
+use crate::stats::Counters;
 use crate::throttle::{self, Less};
 use crate::traits::Traits;
 use crate::turn::Turn;
@@ -251,6 +252,11 @@ impl Worker {
             utf8_header: traits.is_utf8_header && entry.sender_param("SMTPUTF8").is_some(),
         };
         let was_used = connection.transactions > 0;
+        let counters = &self.inner.counters;
+        Counters::add(&counters.transactions);
+        if was_used {
+            Counters::add(&counters.transactions_reused);
+        }
         let fates = match connection.deliver(&transaction, content).await {
             Ok(fates) => fates,
             Err(error) => {
@@ -346,9 +352,13 @@ impl Worker {
                 Err(error) => Err(OpenError::Connect(error)),
             };
             let error = match opened {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => {
+                    Counters::add(&self.inner.counters.connections);
+                    return Ok(connection);
+                }
                 Err(error) => error,
             };
+            Counters::add(&self.inner.counters.connections_failed);
             let reply = match site {
                 Site::Mx(..) => refusal_of(&endpoint, &demand, &error),
                 // A host that the configuration names is wrong about "for good" until somebody has looked.

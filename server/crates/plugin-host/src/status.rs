@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks::Verdict;
+use model::{Histogram, HistogramView};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -54,6 +55,9 @@ pub struct PluginStatus {
     /// Microseconds of a hook with all its waiting.
     pub mean_us: f64,
     pub max_us: f64,
+    /// The same by its length, for metrics.
+    #[serde(skip)]
+    pub latency: HistogramView,
     /// The most linear memory that an instance had, in octets.
     pub peak_memory_octets: u64,
     pub last_error: Option<String>,
@@ -68,7 +72,7 @@ pub struct Refusal {
 }
 
 /// Counts of one plugin's name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stats {
     calls: AtomicU64,
     failures: AtomicU64,
@@ -76,8 +80,25 @@ pub(crate) struct Stats {
     verdicts: [AtomicU64; VERDICTS.len()],
     total_ns: AtomicU64,
     max_ns: AtomicU64,
+    latency: Histogram,
     peak_memory: AtomicU64,
     last_error: Mutex<Option<String>>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            calls: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            not_asked: AtomicU64::default(),
+            verdicts: Default::default(),
+            total_ns: AtomicU64::default(),
+            max_ns: AtomicU64::default(),
+            latency: Histogram::new(Histogram::SHORT_S),
+            peak_memory: AtomicU64::default(),
+            last_error: Mutex::default(),
+        }
+    }
 }
 
 impl Stats {
@@ -104,6 +125,7 @@ impl Stats {
     fn called(&self, took: Duration) {
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.calls.fetch_add(1, Ordering::Relaxed);
+        self.latency.observe(took);
         self.total_ns.fetch_add(took_ns, Ordering::Relaxed);
         self.max_ns.fetch_max(took_ns, Ordering::Relaxed);
     }
@@ -131,6 +153,7 @@ pub(crate) fn of(plugin: &Plugin) -> PluginStatus {
         verdicts: VERDICTS.iter().zip(&stats.verdicts).map(|(name, count)| (*name, load(count))).collect(),
         mean_us: load(&stats.total_ns) as f64 / 1e3 / calls.max(1) as f64,
         max_us: load(&stats.max_ns) as f64 / 1e3,
+        latency: stats.latency.view(),
         peak_memory_octets: load(&stats.peak_memory),
         last_error: stats.last_error.lock().clone(),
     }

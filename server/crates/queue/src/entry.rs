@@ -57,8 +57,58 @@ pub struct QueuedRecipient {
     /// Attempts that were made.
     pub attempts: u32,
     pub last: Option<Diagnostic>,
+    /// What was said of the attempts before the last, oldest first; at most [`QueuedRecipient::HISTORY`]. Records of
+    /// versions that kept none have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Diagnostic>,
     /// When the sender was told of the delay (RFC 3461 section 4.1, NOTIFY=DELAY).
     pub warned: Option<Timestamp>,
+}
+
+impl QueuedRecipient {
+    /// Attempts that are remembered beside the last.
+    pub const HISTORY: usize = 19;
+    /// Octets of a reply that are remembered of an attempt before the last.
+    const HISTORY_REPLY_OCTETS: usize = 256;
+    /// Octets of its host.
+    const HISTORY_HOST_OCTETS: usize = 128;
+
+    /// Why it is held, or what was said of its last attempt.
+    pub fn reason(&self) -> Option<&str> {
+        match &self.state {
+            State::Held { reason } => Some(reason),
+            _ => self.last.as_ref().map(|last| last.reply.as_str()),
+        }
+    }
+
+    /// Notes what was said last; what was said before goes into the history.
+    ///
+    /// A log may be read over an index that is ahead of it, so attempts come again in their order: the history is what was
+    /// ever noted, by time, less the last, and comes out the same.
+    fn note(&mut self, last: Option<&Diagnostic>) {
+        if self.last.as_ref() == last {
+            return;
+        }
+        let before = std::mem::replace(&mut self.last, last.cloned());
+        if let Some(before) = before.map(Self::shortened)
+            && !self.history.contains(&before)
+        {
+            let at = self.history.partition_point(|earlier| earlier.at <= before.at);
+            self.history.insert(at, before);
+        }
+        if let Some(last) = last.cloned().map(Self::shortened) {
+            self.history.retain(|earlier| *earlier != last);
+        }
+        let too_many = self.history.len().saturating_sub(Self::HISTORY);
+        self.history.drain(..too_many);
+    }
+
+    fn shortened(mut said: Diagnostic) -> Diagnostic {
+        let cut = |text: &mut String, octets| text.truncate(text.floor_char_boundary(octets));
+        cut(&mut said.reply, Self::HISTORY_REPLY_OCTETS);
+        said.host.iter_mut().for_each(|host| cut(host, Self::HISTORY_HOST_OCTETS));
+        said
+    }
 }
 
 /// A message that was taken on.
@@ -86,6 +136,7 @@ impl Entry {
             state: state.clone(),
             attempts: 0,
             last: None,
+            history: Vec::new(),
             warned: None,
         };
         Self {
@@ -115,12 +166,22 @@ impl Entry {
     /// Puts an update's recipients in the place of those with the same numbers. Doing so twice changes nothing more.
     pub fn apply(&mut self, update: &Update) {
         for change in &update.recipients {
-            if let Some(queued) = self.recipients.iter_mut().find(|queued| queued.recipient.id == change.id) {
+            if let Some(at) = self.position(change.id) {
+                let queued = &mut self.recipients[at];
                 queued.state = change.state.clone();
                 queued.attempts = change.attempts;
-                queued.last.clone_from(&change.last);
+                queued.note(change.last.as_ref());
                 queued.warned = change.warned;
             }
+        }
+    }
+
+    /// Where the recipient of this number stands in the list. Numbers mostly are places.
+    pub fn position(&self, id: u32) -> Option<usize> {
+        let is = |queued: &QueuedRecipient| queued.recipient.id == id;
+        match self.recipients.get(id as usize) {
+            Some(queued) if is(queued) => Some(id as usize),
+            _ => self.recipients.iter().position(is),
         }
     }
 
@@ -190,6 +251,45 @@ mod tests {
         assert_eq!(entry, once);
         assert_eq!(entry.due(), Some(Timestamp(9_000)));
         assert!(!entry.is_finished());
+    }
+
+    fn attempted(at: u64) -> Update {
+        let last = Diagnostic { at: Timestamp(at), host: None, reply: format!("451 4.4.1 attempt at {at}") };
+        let mut change = RecipientUpdate::from(&entry().recipients[0]);
+        change.last = Some(last);
+        Update { id: QueueId(1), recipients: vec![change] }
+    }
+
+    #[test]
+    fn attempts_are_remembered_in_their_order_and_only_so_many() {
+        let mut entry = entry();
+        (0..50).for_each(|at| entry.apply(&attempted(at)));
+        let queued = &entry.recipients[0];
+        assert_eq!(queued.last.as_ref().map(|last| last.at.0), Some(49));
+        let times: Vec<u64> = queued.history.iter().map(|said| said.at.0).collect();
+        assert_eq!(times, (30..49).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_log_that_is_read_over_a_newer_state_leaves_the_same_history() {
+        for attempts in [3, 30] {
+            let mut entry = entry();
+            (0..attempts).for_each(|at| entry.apply(&attempted(at)));
+            let mut again = entry.clone();
+            (attempts - 3..attempts).for_each(|at| again.apply(&attempted(at)));
+            assert_eq!(again, entry);
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_version_that_kept_no_history_is_read() {
+        let mut entry = entry();
+        let old = serde_json::to_string(&entry).unwrap();
+        assert!(!old.contains("history"));
+        assert_eq!(serde_json::from_str::<Entry>(&old).unwrap(), entry);
+        (0..2).for_each(|at| entry.apply(&attempted(at)));
+        let new = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&new).unwrap(), entry);
     }
 
     #[test]

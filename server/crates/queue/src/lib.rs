@@ -32,10 +32,14 @@
 //!
 //! Standards: RFC 5321 section 4.5.4 (retries, expiry), 6.1 (what 250 promises).
 
+mod census;
 mod entry;
 mod retry;
+mod selection;
 mod store;
 
+pub use census::{Census, CensusRow, CensusView, gist};
 pub use entry::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, State, Update};
 pub use retry::RetrySchedule;
+pub use selection::{Addresses, Selection, StateFilter};
 pub use store::{BoxFuture, Courier, Due, SpoolWriter, Store, StoreError, StoreTotals};

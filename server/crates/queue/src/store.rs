@@ -5,9 +5,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::{Content, QueueId, Source, Timestamp};
+use model::{Content, HistogramView, QueueId, Source, Timestamp};
 
-use crate::{Entry, Update};
+use crate::{CensusView, Entry, Update};
 
 /// A boxed future, so that a store can be used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,6 +50,10 @@ pub struct StoreTotals {
     pub corrupt: u64,
     /// Octets on disk: segments, spool files and the index.
     pub disk_octets: u64,
+    /// Octets that are free there; nothing when that is not known.
+    pub free_octets: Option<u64>,
+    /// When the oldest recipient arrived that is not done; may be up to a quarter of an hour early.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Takes the octets of a message that is too large for memory, as they arrive. Calls may wait for the disk.
@@ -105,8 +109,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Entries in the order of their ids, from behind `after` on; at most `limit`.
     fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, StoreError>;
 
-    /// How much there is.
+    /// How much there is. Cheap, however much that is.
     fn totals(&self) -> StoreTotals;
+
+    /// What waits and what is held by domain and by reason, at most `limit` rows of each. Cheap likewise.
+    fn census(&self, limit: usize) -> CensusView;
+
+    /// How long commits took, those that failed too. A store without a disk has nothing to tell.
+    fn commit_latency(&self) -> HistogramView {
+        HistogramView::default()
+    }
 }
 
 /// Whoever makes the attempts. A fresh entry is handed over right after its commit, with its bytes still in memory.

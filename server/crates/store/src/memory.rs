@@ -2,14 +2,15 @@
 //! told to fail.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Content, QueueId, Source, Timestamp};
 use parking_lot::Mutex;
-use queue::{BoxFuture, Due, Entry, SpoolWriter, Store, StoreError, StoreTotals, Update};
+use queue::{BoxFuture, Census, CensusView, Due, Entry, SpoolWriter, Store, StoreError, StoreTotals, Update};
 
 use crate::core::finishes;
 
@@ -25,6 +26,10 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Memory {
     entries: BTreeMap<QueueId, (Arc<Entry>, Content)>,
+    census: Census,
+    /// Those of `entries`, so that a hundred thousand of them are found in order.
+    due: BTreeSet<Due>,
+    octets: u64,
     last_id: u64,
     full: bool,
     /// Commits and updates until the disk fails; nothing: it never does.
@@ -80,20 +85,28 @@ impl Memory {
 
     fn update(&mut self, update: &Update) -> Result<(), StoreError> {
         self.work()?;
-        let (entry, _) = self.entries.get_mut(&update.id).ok_or(StoreError::NotFound(update.id))?;
-        if finishes(entry, update) {
-            self.entries.remove(&update.id);
-        } else {
-            Arc::make_mut(entry).apply(update);
+        let (mut entry, content) = self.take(update.id).ok_or(StoreError::NotFound(update.id))?;
+        if !finishes(&entry, update) {
+            Arc::make_mut(&mut entry).apply(update);
+            self.put(entry, content);
         }
         Ok(())
     }
 
-    fn due(&self) -> Vec<Due> {
-        let due = |(entry, _): &(Arc<Entry>, Content)| entry.due().map(|at| Due { at, id: entry.id });
-        let mut all: Vec<Due> = self.entries.values().filter_map(due).collect();
-        all.sort_unstable();
-        all
+    fn put(&mut self, entry: Arc<Entry>, content: Content) {
+        self.take(entry.id);
+        self.census.count_in(&entry);
+        self.due.extend(entry.due().map(|at| Due { at, id: entry.id }));
+        self.octets += content.len();
+        self.entries.insert(entry.id, (entry, content));
+    }
+
+    fn take(&mut self, id: QueueId) -> Option<(Arc<Entry>, Content)> {
+        let (entry, content) = self.entries.remove(&id)?;
+        self.census.count_out(&entry);
+        entry.due().map(|at| self.due.remove(&Due { at, id }));
+        self.octets -= content.len();
+        Some((entry, content))
     }
 }
 
@@ -120,7 +133,7 @@ impl Store for MemoryStore {
     fn commit(&self, entry: Arc<Entry>, content: Content) -> BoxFuture<'_, Result<(), StoreError>> {
         let mut state = self.state.lock();
         let done = state.admit().and_then(|()| state.work()).map(|()| {
-            state.entries.insert(entry.id, (entry, content));
+            state.put(entry, content);
         });
         Box::pin(std::future::ready(done))
     }
@@ -131,12 +144,17 @@ impl Store for MemoryStore {
     }
 
     fn due(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let all = self.state.lock().due().into_iter();
-        Ok(all.filter(|due| due.at <= now && Some(*due) > after).take(limit).collect())
+        let state = self.state.lock();
+        let until = Due { at: now, id: QueueId(u64::MAX) };
+        if after.is_some_and(|after| after >= until) {
+            return Ok(Vec::new());
+        }
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(state.due.range((from, Bound::Included(until))).take(limit).copied().collect())
     }
 
     fn next_due(&self) -> Result<Option<Due>, StoreError> {
-        Ok(self.state.lock().due().first().copied())
+        Ok(self.state.lock().due.first().copied())
     }
 
     fn entry(&self, id: QueueId) -> Result<Entry, StoreError> {
@@ -151,16 +169,25 @@ impl Store for MemoryStore {
 
     fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let state = self.state.lock();
-        let behind = state.entries.iter().filter(|(id, _)| Some(**id) > after);
-        Ok(behind.take(limit).map(|(_, (entry, _))| Entry::clone(entry)).collect())
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        Ok(state.entries.range(behind).take(limit).map(|(_, (entry, _))| Entry::clone(entry)).collect())
     }
 
     fn totals(&self) -> StoreTotals {
         let state = self.state.lock();
-        let waiting = state.due().len() as u64;
-        let held = state.entries.len() as u64 - waiting;
-        let disk_octets = state.entries.values().map(|(_, content)| content.len()).sum();
-        StoreTotals { waiting, held, corrupt: 0, disk_octets }
+        let waiting = state.due.len() as u64;
+        StoreTotals {
+            waiting,
+            held: state.entries.len() as u64 - waiting,
+            corrupt: 0,
+            disk_octets: state.octets,
+            free_octets: None,
+            oldest: state.census.oldest(),
+        }
+    }
+
+    fn census(&self, limit: usize) -> CensusView {
+        self.state.lock().census.view(limit)
     }
 }
 

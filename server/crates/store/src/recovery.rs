@@ -92,15 +92,15 @@ fn open_known(core: &Core, dir: &Path, checkpoint: Checkpoint) -> Result<Tree, S
         let mut entries = Vec::new();
         if mark.is_some_and(|(mark, number)| mark == checkpoint.mark && number >= checkpoint.number) {
             let mut table = core.table.lock();
-            tree.scan(|id, head| {
+            tree.each(|entry, head| {
                 if core.segments.get(head.place.at.seq).is_none() {
-                    entries.push((id, head));
+                    entries.push((entry.id, head));
                 }
                 table.count_in(head.due, head.place);
+                table.census.count_in(entry);
                 table.in_sled += 1;
                 head.place.large.iter().for_each(|file| core.large.named(*file));
-                core.last_id.fetch_max(id.0, Ordering::AcqRel);
-                true
+                core.last_id.fetch_max(entry.id.0, Ordering::AcqRel);
             })?;
             Ok::<_, sled::Error>(Some((tree, entries)))
         } else {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use model::{Content, QueueId, Timestamp};
+use model::{Content, Histogram, HistogramView, QueueId, Timestamp};
 use parking_lot::Mutex;
-use queue::{BoxFuture, Due, Entry, SpoolWriter, Store, StoreError, StoreTotals, Update};
+use queue::{BoxFuture, CensusView, Due, Entry, SpoolWriter, Store, StoreError, StoreTotals, Update};
 use tokio::sync::oneshot;
 
 use crate::checkpoint::CheckpointFile;
@@ -34,6 +34,7 @@ pub struct DiskStore {
     core: Arc<Core>,
     threads: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
     key_value: Arc<KvStore>,
+    commits: Histogram,
     /// Locked while the store is open.
     lock: Mutex<Option<File>>,
 }
@@ -95,7 +96,8 @@ impl DiskStore {
             }
         };
         let threads = Mutex::new(Some((writer, upkeep)));
-        Ok(Self { core, threads, key_value, lock: Mutex::new(Some(lock)) })
+        let commits = Histogram::new(Histogram::SHORT_S);
+        Ok(Self { core, threads, key_value, commits, lock: Mutex::new(Some(lock)) })
     }
 
     /// The plugins' key-value space.
@@ -197,6 +199,7 @@ impl Store for DiskStore {
 
     fn commit(&self, entry: Arc<Entry>, content: Content) -> BoxFuture<'_, Result<(), StoreError>> {
         let (done, answer) = oneshot::channel();
+        let began = clock::now();
         self.core.last_id.fetch_max(entry.id.0, Ordering::AcqRel);
         let pushed = accept::prepare(&self.core, &entry, &content, || self.new_id())
             .and_then(|(record, large)| self.core.jobs.push(Job::Commit { record, entry, large, done }));
@@ -204,7 +207,9 @@ impl Store for DiskStore {
         Box::pin(async move {
             pushed?;
             let stopped = || StoreError::Closed("the writer stopped".to_owned());
-            answer.await.unwrap_or_else(|_| Err(stopped()))
+            let answered = answer.await.unwrap_or_else(|_| Err(stopped()));
+            self.commits.observe(clock::now().saturating_duration_since(began));
+            answered
         })
     }
 
@@ -256,15 +261,25 @@ impl Store for DiskStore {
     }
 
     fn totals(&self) -> StoreTotals {
-        let (waiting, held) = {
+        let (waiting, held, oldest) = {
             let table = self.core.table.lock();
-            (table.waiting, table.held)
+            (table.waiting, table.held, table.census.oldest())
         };
         StoreTotals {
             waiting,
             held,
+            oldest,
+            free_octets: Some(self.core.free_octets.load(Ordering::Acquire)),
             corrupt: self.core.corrupt.load(Ordering::Acquire),
             disk_octets: self.core.disk_octets.load(Ordering::Acquire),
         }
+    }
+
+    fn commit_latency(&self) -> HistogramView {
+        self.commits.view()
+    }
+
+    fn census(&self, limit: usize) -> CensusView {
+        self.core.table.lock().census.view(limit)
     }
 }

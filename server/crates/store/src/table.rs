@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::{QueueId, Timestamp};
-use queue::{Due, Entry, Update};
+use queue::{Census, Due, Entry, QueuedRecipient, Update};
 
 use crate::record::Location;
 
@@ -89,8 +89,10 @@ pub(crate) struct Table {
     pub(crate) applied: Location,
     pub(crate) waiting: u64,
     pub(crate) held: u64,
+    /// Of all entries, those that only sled has too.
+    pub(crate) census: Census,
     alive: BTreeMap<u64, Alive>,
-    /// Recipients of all slots: what the memory grows with.
+    /// Recipients of all slots, and what is remembered of them: what the memory grows with.
     weight: usize,
     /// Entries that sled holds or is about to.
     pub(crate) in_sled: u64,
@@ -151,7 +153,7 @@ impl Table {
     pub(crate) fn load(&mut self, entry: Arc<Entry>, place: Place) {
         let (id, due) = (entry.id, entry.due());
         self.due.extend(due.map(|at| Due { at, id }));
-        self.weight += entry.recipients.len();
+        self.weight += weight(&entry);
         let recipients = count(&entry);
         let changed = Changed::Some(BTreeSet::new());
         let stored = Some(Stored { due, recipients });
@@ -165,8 +167,9 @@ impl Table {
         let stored = self.take_out(id);
         let due = entry.due();
         self.count_in(due, place);
+        self.census.count_in(&entry);
         self.due.extend(due.map(|at| Due { at, id }));
-        self.weight += entry.recipients.len();
+        self.weight += weight(&entry);
         let slot = Slot {
             entry: Some(entry),
             place,
@@ -186,8 +189,9 @@ impl Table {
         if let Some(entry) = &slot.entry {
             let due = entry.due();
             self.count_out(due, slot.place);
+            self.census.count_out(entry);
             due.map(|at| self.due.remove(&Due { at, id }));
-            self.weight -= entry.recipients.len();
+            self.weight -= weight(entry);
         }
         slot.stored
     }
@@ -212,11 +216,22 @@ impl Table {
         let Some(slot) = self.slots.get_mut(&update.id) else { return };
         let Some(entry) = &mut slot.entry else { return };
         let before = entry.due();
+        let changed = |entry: &Entry, count: &mut dyn FnMut(&QueuedRecipient)| {
+            let places = update.recipients.iter().filter_map(|change| entry.position(change.id));
+            places.for_each(|at| count(&entry.recipients[at]));
+        };
+        changed(entry, &mut |queued| {
+            self.census.recipient_out(entry.arrived, queued);
+            self.weight -= weight_of(queued);
+        });
         Arc::make_mut(entry).apply(update);
+        changed(entry, &mut |queued| {
+            self.census.recipient_in(entry.arrived, queued);
+            self.weight += weight_of(queued);
+        });
         let after = entry.due();
         if let Changed::Some(positions) = &mut slot.changed {
-            let changed = |id: u32| entry.recipients.iter().position(|queued| queued.recipient.id == id);
-            positions.extend(update.recipients.iter().filter_map(|change| changed(change.id)));
+            positions.extend(update.recipients.iter().filter_map(|change| entry.position(change.id)));
         }
         let place = slot.place;
         if before != after {
@@ -290,7 +305,7 @@ impl Table {
             let same = |slot: &&Slot| slot.version == change.version && !slot.queued;
             let Some(slot) = self.slots.get(&id).filter(same) else { continue };
             if let Some(entry) = &slot.entry {
-                self.weight -= entry.recipients.len();
+                self.weight -= weight(entry);
                 entry.due().map(|at| self.due.remove(&Due { at, id }));
             }
             self.slots.remove(&id);
@@ -342,6 +357,15 @@ impl Table {
         use std::ops::Bound::{Excluded, Unbounded};
         self.slots.range((after.map_or(Unbounded, Excluded), Unbounded))
     }
+}
+
+/// About a kibibyte each.
+fn weight(entry: &Entry) -> usize {
+    entry.recipients.iter().map(weight_of).sum()
+}
+
+fn weight_of(queued: &QueuedRecipient) -> usize {
+    1 + queued.history.len() / 4
 }
 
 fn count(entry: &Entry) -> u32 {

@@ -10,7 +10,7 @@
 //! | `m` | the store's mark (8) and the number (8) of the newest checkpoint that was begun |
 //!
 //! An entry with many recipients is thus many small values, each under sled's 64 KiB, and an update writes only those that
-//! changed. What sled 0.34.7 needs care for: `flush` does not sync (we do), a batch is kept to 64 entries, a left-over
+//! changed. What was said of attempts before the last is left out where it would make a value too large. What sled 0.34.7 needs care for: `flush` does not sync (we do), a batch is kept to 64 entries, a left-over
 //! `snap.*.generating` stops it from opening, after a full disk it must be opened anew, and its file never shrinks.
 
 use std::fs::{self, File};
@@ -32,6 +32,8 @@ pub(crate) const BATCH: usize = 64;
 const GROUP: usize = 8;
 /// Octets of page cache.
 const CACHE_OCTETS: u64 = 64 << 20;
+/// Octets of a value: histories are left out of what would be larger, since sled keeps larger ones elsewhere, unsynced.
+const VALUE_OCTETS: usize = 60 << 10;
 const NEVER: u64 = u64::MAX;
 
 /// An open sled database that is synced as it should be.
@@ -235,6 +237,17 @@ impl Tree {
         Ok(())
     }
 
+    /// Calls `visit` for each entry, whole.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&Entry, Head)) -> sled::Result<()> {
+        for item in self.db.scan_prefix(b"e") {
+            let (key, value) = item?;
+            let id = be_at(&key, 1).ok_or_else(|| broken("a key is too short"))?;
+            let (entry, head) = self.read(QueueId(id), &value)?;
+            visit(&entry, head);
+        }
+        Ok(())
+    }
+
     /// Entries from behind `after` on.
     pub(crate) fn list(&self, after: Option<QueueId>, limit: usize) -> sled::Result<Vec<(Entry, Head)>> {
         let from = after.map_or(Bound::Included(b"e".to_vec()), |id| Bound::Excluded(entry_key(id).to_vec()));
@@ -314,6 +327,11 @@ fn put(batch: &mut sled::Batch, change: &Change) -> sled::Result<()> {
     };
     let mut value = head.encode().to_vec();
     serde_json::to_writer(&mut value, &body).map_err(json)?;
+    if value.len() > VALUE_OCTETS {
+        value.truncate(Head::OCTETS);
+        let recipients = &without_history(first);
+        serde_json::to_writer(&mut value, &EntryHead { recipients, ..body }).map_err(json)?;
+    }
     batch.insert(&entry_key(id), value);
     for (group, recipients) in entry.recipients.chunks(GROUP).enumerate().skip(1) {
         let touched = match &change.changed {
@@ -321,8 +339,16 @@ fn put(batch: &mut sled::Batch, change: &Change) -> sled::Result<()> {
             Changed::Some(positions) => positions.range(group * GROUP..(group + 1) * GROUP).next().is_some(),
         };
         if touched {
-            batch.insert(&group_key(id, group), serde_json::to_vec(recipients).map_err(json)?);
+            let mut value = serde_json::to_vec(recipients).map_err(json)?;
+            if value.len() > VALUE_OCTETS {
+                value = serde_json::to_vec(&without_history(recipients)).map_err(json)?;
+            }
+            batch.insert(&group_key(id, group), value);
         }
     }
     Ok(())
+}
+
+fn without_history(recipients: &[QueuedRecipient]) -> Vec<QueuedRecipient> {
+    recipients.iter().map(|queued| QueuedRecipient { history: Vec::new(), ..queued.clone() }).collect()
 }

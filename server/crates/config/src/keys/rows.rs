@@ -40,10 +40,6 @@ pub(super) const fn required(name: &'static str, takes: &'static str, doc: &'sta
     Key { name, takes, default: Default::Required, doc }
 }
 
-const fn later(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
-    Key { name, takes, default: Default::Later, doc }
-}
-
 pub(super) const SIZE: &str = "size";
 pub(super) const SPAN: &str = "time span";
 pub(super) const COUNT: &str = "number";
@@ -83,6 +79,7 @@ pub const SECTIONS: &[Section] = &[
     PLUGIN_LIMITS,
     ONE_PLUGIN_LIMITS,
     LOG,
+    METRICS,
     PROCESS,
 ];
 
@@ -135,7 +132,7 @@ const ROOT: Section = Section {
             "defaults",
             "As whom the server runs, and what it may touch; see `[process]`.",
         ),
-        later("metrics", TABLE, "Where Prometheus may ask."),
+        optional("metrics", TABLE, "none", "Where Prometheus may ask; see `[metrics]`."),
     ],
 };
 
@@ -509,6 +506,19 @@ const LOG: Section = Section {
             "The least that is logged.",
         ),
     ],
+};
+
+const METRICS: Section = Section {
+    name: "metrics",
+    written: "`[metrics]`",
+    doc: "Numbers for Prometheus over HTTP at `/metrics`; `/healthz` answers while the process lives, `/readyz` while it accepts \
+          mail. Whoever can connect can read them, so the default is this machine alone. A change needs a restart.",
+    keys: &[optional(
+        "bind",
+        "address with a port, or a list of them",
+        "`\"127.0.0.1:9025\"`, when there is the table",
+        "Where to listen; port 0 takes one that is free.",
+    )],
 };
 
 const PROCESS: Section = Section {

@@ -134,6 +134,9 @@ group = "root"
 networks = ["0.0.0.0/0", "::/0", "0.0.0.0/1", "192.0.2.0/24", "192.0.2.1", "10.0.0.0/33", "example.org"]
 "#;
     name_servers_and_hosts: r#"
+[metrics]
+bind = ["localhost:9025", "127.0.0.1"]
+port = 9025
 [dns]
 servers = ["dns.example.org", "127.0.0.1"]
 [outbound]
@@ -175,8 +178,6 @@ password-file = "partner.password"
 smarthost = "smtp.example.org:25"
 "#;
     what_this_version_cannot_do_is_refused: r#"
-[metrics]
-bind = "127.0.0.1:9025"
 [plugins.x]
 grants = { http = ["api.example.org"] }
 "#;

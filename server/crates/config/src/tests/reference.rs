@@ -52,12 +52,13 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
                 written.push_str(&format!("{name} = {default}\n"));
             }
         }
-        // Those of a list, and those that have to have something when they are there.
+        // Those of a list, those that have to have something when they are there, and one that counts by being there.
         let apart = [
             "",
             "listener",
             "tls.certificates",
             "acme",
+            "metrics",
             "domain",
             "domain.deliver",
             "user",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use model::{Domain, QueueId};
-use outbound::Applied;
-use queue::StoreError;
+use model::QueueId;
+use outbound::{Applied, Order};
+use queue::{Selection, StoreError};
 
 use crate::peer::{Act, Peer, say};
 use crate::{Post, letter, local, options, relay};
@@ -19,6 +19,11 @@ async fn at_first(refused: usize) -> Peer {
         _ => Act::Usual,
     })
     .await
+}
+
+async fn retried(post: &Post, domain: Option<&str>) -> u64 {
+    let selection = Selection { domain: domain.map(str::to_owned), ..Selection::default() };
+    post.engine.order_all(Order::Retry, selection).await.unwrap()
 }
 
 #[tokio::test]
@@ -45,12 +50,12 @@ async fn a_retry_of_all_or_of_a_domain_finds_those_that_wait() {
     for id in one.iter().chain(&two) {
         post.until_tried(*id).await;
     }
-    assert_eq!(post.engine.retry_domain(&Domain::parse("two.example").unwrap()).await.unwrap(), 2);
+    assert_eq!(retried(&post, Some("two.example")).await, 2);
     for id in &two {
         post.until_states(*id, &["delivered"]).await;
     }
     assert_eq!(post.states(one[0]), ["waiting"]);
-    assert_eq!(post.engine.retry_all().await.unwrap(), 3);
+    assert_eq!(retried(&post, None).await, 3);
     for id in &one {
         post.until_states(*id, &["delivered"]).await;
     }
@@ -75,7 +80,7 @@ async fn what_is_held_waits_for_its_release_and_what_is_removed_is_gone() {
     }
     // A retry is for what waits.
     post.engine.retry(held).await.unwrap();
-    assert_eq!(post.engine.retry_all().await.unwrap(), 1);
+    assert_eq!(retried(&post, None).await, 1);
     post.until_states(waiting, &["delivered"]).await;
     assert_eq!(post.states(held), ["held"]);
     post.engine.release(held).await.unwrap();
@@ -142,4 +147,28 @@ async fn a_shutdown_does_not_wait_longer_than_it_may() {
     peer.until_step(".").await;
     post.engine.shutdown(Duration::from_millis(50)).await;
     assert_eq!(post.states(id), ["waiting"]);
+}
+
+#[tokio::test]
+async fn an_order_to_many_is_for_the_recipients_that_are_meant_only() {
+    let peer = at_first(4).await;
+    let options = local(options(), "one.example", relay(&peer));
+    let post = Post::office(local(options, "two.example", relay(&peer)));
+    let both: Vec<_> = (0..2).map(|_| post.takes(letter(&["a@one.example", "b@two.example"]))).collect();
+    for id in &both {
+        post.until_states(*id, &["waiting", "waiting"]).await;
+        post.until_tried(*id).await;
+    }
+    let two = || Selection { domain: Some("two.example".to_owned()), ..Selection::default() };
+    let hold = Order::Hold { reason: "test".to_owned() };
+    assert_eq!(post.engine.order_all(hold, two()).await.unwrap(), 2);
+    for id in &both {
+        post.until_states(*id, &["waiting", "held"]).await;
+    }
+    assert_eq!(post.engine.order_all(Order::Remove, two()).await.unwrap(), 2);
+    for id in &both {
+        post.until_states(*id, &["waiting", "removed"]).await;
+    }
+    assert_eq!(post.engine.order_all(Order::Release, Selection::default()).await.unwrap(), 0);
+    post.closes().await;
 }

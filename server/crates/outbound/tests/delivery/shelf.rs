@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use model::{Content, QueueId, Timestamp};
 use parking_lot::Mutex;
-use queue::{BoxFuture, Due, Entry, SpoolWriter, State, Store, StoreError, StoreTotals, Update};
+use queue::{
+    BoxFuture, Census, CensusView, Due, Entry, SpoolWriter, State, Store, StoreError, StoreTotals, Update,
+};
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
@@ -172,5 +174,11 @@ impl Store for Shelf {
         };
         let waiting = kept.entries.values().filter(|(entry, _)| is_waiting(entry)).count() as u64;
         StoreTotals { waiting, held: kept.entries.len() as u64 - waiting, ..StoreTotals::default() }
+    }
+
+    fn census(&self, limit: usize) -> CensusView {
+        let mut census = Census::default();
+        self.kept.lock().entries.values().for_each(|(entry, _)| census.count_in(entry));
+        census.view(limit)
     }
 }

@@ -55,7 +55,7 @@ async fn a_dead_host_is_tried_once_and_what_waits_for_it_is_put_off_at_once() {
     let _peer = Peer::on(&address.to_string(), |_, _, _| Act::Usual).await;
     post.engine.retry(ids[0]).await.unwrap();
     post.until_states(ids[0], &["delivered"]).await;
-    assert_eq!(post.engine.retry_all().await.unwrap(), 49);
+    assert_eq!(post.engine.order_all(outbound::Order::Retry, queue::Selection::default()).await.unwrap(), 49);
     for id in ids {
         post.until_states(id, &["delivered"]).await;
     }

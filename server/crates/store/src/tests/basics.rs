@@ -276,3 +276,58 @@ fn many_committers_share_the_log() {
     assert_eq!(ids(&store), expected);
     assert!(expected.iter().all(|id| read(&store, *id) == text(*id, 3000)));
 }
+
+#[test]
+fn attempts_and_counts_come_back_after_a_crash_and_from_a_new_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = put(&store, 10);
+    let gone = put(&store, 10);
+    let attempt = |at: u64| {
+        let mut update = change(id, 0, State::Waiting { due: Timestamp(at + 1) });
+        update.recipients[0].last =
+            Some(Diagnostic { at: Timestamp(at), host: None, reply: format!("451 4.3.0 later, {at}") });
+        update
+    };
+    (1..=3).for_each(|at| wait(store.update(attempt(at))).unwrap());
+    deliver(&store, gone);
+    until("sled to have it", || is_settled(&store));
+    // Comes back from sled, is changed and goes there again.
+    (4..=6).for_each(|at| wait(store.update(attempt(at))).unwrap());
+    until("sled to have it again", || is_settled(&store));
+    let (entry, census) = (store.entry(id).unwrap(), store.census(9));
+    let times: Vec<u64> = entry.recipients[0].history.iter().map(|said| said.at.0).collect();
+    assert_eq!(times, [1, 2, 3, 4, 5]);
+    assert_eq!((census.waiting, census.domains[0].name.as_str()), (1, "example.net"));
+    assert_eq!(census.reasons[0].name, "451 4.3.0 later, #");
+    store.crash();
+    let store = open(dir.path());
+    assert_eq!((store.entry(id).unwrap(), store.census(9)), (entry.clone(), census.clone()));
+    store.close();
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("queue")).unwrap();
+    let store = open(dir.path());
+    assert_eq!((store.entry(id).unwrap(), store.census(9)), (entry, census));
+}
+
+#[test]
+fn histories_never_make_a_value_of_sled_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = store.new_id();
+    wait(store.commit(entry(id, 9), Content::from(text(id, 10)))).unwrap();
+    for at in 0..25 {
+        let long = "x".repeat(1000);
+        let updates = (0..8).map(|recipient| {
+            let last = Some(Diagnostic { at: Timestamp(at), host: Some(long.clone()), reply: long.clone() });
+            let state = State::Waiting { due: Timestamp(at) };
+            RecipientUpdate { id: recipient, state, attempts: 1, last, warned: None }
+        });
+        wait(store.update(Update { id, recipients: updates.collect() })).unwrap();
+    }
+    until("sled to have it", || is_settled(&store));
+    let kept = store.entry(id).unwrap();
+    assert_eq!(kept.recipients.len(), 9);
+    assert!(kept.recipients[0].last.is_some());
+    assert!(kept.recipients[..8].iter().all(|queued| queued.history.is_empty()));
+}
