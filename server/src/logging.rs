@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Our own rooms; of what they depend on, less is logged.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 19] = [
     "waxwing",
     "accounts",
     "acme",
@@ -23,11 +23,14 @@ const ROOMS: [&str; 17] = [
     "message",
     "model",
     "outbound",
+    // What plugins log themselves.
+    "plugin",
     "plugin_host",
     "queue",
     "smtp",
     "store",
     "tls",
+    "tls_policy",
 ];
 
 /// Starts the server's log.
