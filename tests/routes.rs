@@ -117,6 +117,11 @@ fn a_plugin_sends_mail_another_way_and_holds_what_it_wants_held() {
     server.logs(&["plugin chose a way", "a-way", "a@to.example"]);
     assert!(setup.json(&["queue", "list"]).to_string().contains("look at it"));
     assert!(setup.json(&["plugin", "list"]).to_string().contains("\"route\""));
+    for plugin in ["a-way", "b-hold"] {
+        let told = server.logs(&[plugin, "c@to.example Delivered at attempt 1"]);
+        assert!(told.contains("127.0.0.1 said 250"), "{told}");
+    }
+    assert!(server.logged(&["b@to.example Delivered"]).is_empty());
 }
 
 #[test]

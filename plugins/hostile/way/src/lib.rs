@@ -1,4 +1,4 @@
-//! Wants the way that its settings name.
+//! Wants the way that its settings name, and logs how attempts ended.
 //!
 //! | key | default | meaning |
 //! |---|---|---|
@@ -47,9 +47,15 @@ impl Plugin for Chooses {
             source: settings.source.clone(),
         })
     }
+
+    fn outcome(&mut self, _: &Context, outcome: &Outcome) {
+        let Outcome { queue_id, recipient, kind, host, reply, attempt } = outcome;
+        let host = host.as_deref().unwrap_or("nobody");
+        log::info(&format!("{queue_id}: {recipient} {kind:?} at attempt {attempt}, {host} said {reply}"));
+    }
 }
 
-waxwing_plugin::export!(Chooses: init, route);
+waxwing_plugin::export!(Chooses: init, route, outcome);
 
 #[cfg(test)]
 mod tests {

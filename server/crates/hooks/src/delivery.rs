@@ -1,4 +1,4 @@
-//! What delivery asks: where a recipient's mail goes next.
+//! What delivery asks, where a recipient's mail goes next, and what it tells: how an attempt ended.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -39,6 +39,32 @@ pub enum Way {
     Defer(Reply),
 }
 
+/// How an attempt ended for a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// The next hop took the message.
+    Delivered,
+    /// There will be another attempt.
+    Deferred,
+    /// Refused for good.
+    Bounced,
+    /// Its time is over.
+    Expired,
+}
+
+/// What is told of one recipient after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeReport {
+    pub recipient: Mailbox,
+    pub kind: OutcomeKind,
+    /// Who said the reply; nothing when it was this host.
+    pub host: Option<String>,
+    /// The reply in one line.
+    pub reply: String,
+    /// Which attempt it was; counts from 1.
+    pub attempt: u32,
+}
+
 /// The plugins, as delivery sees them. Shared by all deliveries.
 pub trait DeliveryHooks: Send + Sync + fmt::Debug {
     /// The stages at which somebody wants to be asked. Asking at another one is allowed and costs an empty answer.
@@ -51,6 +77,13 @@ pub trait DeliveryHooks: Send + Sync + fmt::Debug {
         message: &'a Arc<TransactionFacts>,
         requests: &'a [RouteRequest<'a>],
     ) -> BoxFuture<'a, Vec<Option<RouteChoice>>>;
+
+    /// Tells how an attempt ended for some recipients of one message. Nothing can be decided any more, and a failure is logged only.
+    fn outcome<'a>(
+        &'a self,
+        message: &'a Arc<TransactionFacts>,
+        reports: &'a [OutcomeReport],
+    ) -> BoxFuture<'a, ()>;
 }
 
 impl DeliveryHooks for NoHooks {
@@ -64,5 +97,9 @@ impl DeliveryHooks for NoHooks {
         requests: &'a [RouteRequest<'a>],
     ) -> BoxFuture<'a, Vec<Option<RouteChoice>>> {
         Box::pin(std::future::ready(vec![None; requests.len()]))
+    }
+
+    fn outcome<'a>(&'a self, _: &'a Arc<TransactionFacts>, _: &'a [OutcomeReport]) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 }

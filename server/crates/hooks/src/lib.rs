@@ -9,7 +9,7 @@ mod session;
 mod stage;
 mod verdict;
 
-pub use delivery::{DeliveryHooks, RouteChoice, RouteRequest, Way};
+pub use delivery::{DeliveryHooks, OutcomeKind, OutcomeReport, RouteChoice, RouteRequest, Way};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
 pub use session::{
     Answer, BoxFuture, Finding, Hooks, NoHooks, Request, SessionFacts, SessionHooks, TlsFacts,

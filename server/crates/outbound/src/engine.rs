@@ -25,6 +25,7 @@ use crate::scheduler::{self, Schedule};
 use crate::site::Site;
 use crate::stats::{Counters, Stats};
 use crate::tasks::Tasks;
+use crate::telling::{self, Teller};
 use crate::worker;
 
 /// The delivery engine. Clones are the same engine.
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) hooks: Arc<dyn DeliveryHooks>,
+    pub(crate) teller: Teller,
     pub(crate) lookups: Arc<Lookups>,
     pub(crate) active: Active,
     destinations: Mutex<HashMap<Site, Arc<Destination>>>,
@@ -82,12 +84,14 @@ impl Engine {
         hooks: Arc<dyn DeliveryHooks>,
     ) -> Self {
         let deliveries = Arc::new(Semaphore::new(options.limits.deliveries.clamp(1, Semaphore::MAX_PERMITS)));
+        let (teller, waiting) = Teller::new();
         let inner = Arc::new(Inner {
             mta_sts: RwLock::new(finder(&options, &resolver)),
             options: RwLock::new(options),
             store,
             resolver,
-            hooks,
+            hooks: Arc::clone(&hooks),
+            teller,
             lookups: Arc::default(),
             active: Active::default(),
             destinations: Mutex::default(),
@@ -101,6 +105,8 @@ impl Engine {
             stopped: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
         });
+        // Not among the tasks that a shutdown waits for: what is told changes nothing.
+        tokio::spawn(telling::run(hooks, waiting));
         inner.tasks.spawn(scheduler::run(Arc::clone(&inner)));
         Self { inner }
     }

@@ -51,6 +51,7 @@ mod scheduler;
 mod site;
 mod stats;
 mod tasks;
+mod telling;
 mod throttle;
 mod traits;
 mod turn;

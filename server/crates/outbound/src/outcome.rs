@@ -172,6 +172,7 @@ impl Inner {
             false => self.report(&job.pass, &mut told, &options, now).await,
         };
         recorded.extend(told.into_iter().map(|notice| notice.update));
+        self.teller.tell(self.hooks.as_ref(), entry, &recorded);
         self.record(entry, recorded).await;
         if let Some((entry, content)) = report {
             self.take(entry, content);

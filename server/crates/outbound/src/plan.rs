@@ -259,7 +259,7 @@ impl Plan {
 }
 
 /// What a plugin is shown of an entry.
-fn facts(entry: &Entry) -> TransactionFacts {
+pub(crate) fn facts(entry: &Entry) -> TransactionFacts {
     let mut envelope = Envelope::new(entry.sender.clone(), entry.sender_params.clone());
     for queued in &entry.recipients {
         let recipient = &queued.recipient;

@@ -1,7 +1,7 @@
 //! The hooks of delivery: asked of the queue's messages, outside of any session.
 //!
-//! The recipients of a message that are due together are asked about in one instance of each plugin, which is made when there is
-//! somebody to ask about and dropped when all are done with. Budgets, breaker and failure policy are those of the other hooks.
+//! The recipients of a message that are due together are asked about, or told of, in one instance of each plugin, which is made when
+//! there is somebody to ask about and dropped when all are done with. Budgets, breaker and failure policy are those of the other hooks.
 //!
 //! What a guest finds of `session` is empty, and notes last as long as the instance. `transaction` shows id, sender and recipients as
 //! they are queued; there is no content, and edits are thrown away. All else is as in a session.
@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hooks::{
-    BoxFuture, DeliveryHooks, RouteChoice, RouteRequest, Stage, Stages, TransactionFacts, Verdict, Way,
+    BoxFuture, DeliveryHooks, OutcomeReport, RouteChoice, RouteRequest, Stage, Stages, TransactionFacts,
+    Verdict, Way,
 };
-use model::Domain;
+use model::{Domain, Mailbox};
 
 use crate::PluginHost;
 use crate::call::{Budgeted, Meter};
@@ -42,22 +43,35 @@ impl DeliveryHooks for PluginHost {
         if !set.has(Stage::Route) {
             return Box::pin(std::future::ready(vec![None; requests.len()]));
         }
-        Box::pin(Question::new(&self.shared, message).route(set, requests))
+        Box::pin(Question::new(&self.shared, message, Stage::Route).route(set, requests))
+    }
+
+    fn outcome<'a>(
+        &'a self,
+        message: &'a Arc<TransactionFacts>,
+        reports: &'a [OutcomeReport],
+    ) -> BoxFuture<'a, ()> {
+        let set = self.shared.set.load_full();
+        if !set.has(Stage::Outcome) {
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(Question::new(&self.shared, message, Stage::Outcome).tell(set, reports))
     }
 }
 
-/// What is asked about one message.
+/// What is asked or told about one message.
 struct Question<'a> {
     host: &'a Arc<Shared>,
     message: &'a Arc<TransactionFacts>,
+    stage: Stage,
     notes: Notes,
     meter: Meter,
 }
 
 impl<'a> Question<'a> {
-    fn new(host: &'a Arc<Shared>, message: &'a Arc<TransactionFacts>) -> Self {
+    fn new(host: &'a Arc<Shared>, message: &'a Arc<TransactionFacts>, stage: Stage) -> Self {
         let meter = Arc::new(CpuMeter::new(host.ticker.clone()));
-        Self { host, message, notes: Notes::default(), meter }
+        Self { host, message, stage, notes: Notes::default(), meter }
     }
 
     /// Asks the plugins in order about those whom no earlier one had an opinion on.
@@ -87,7 +101,9 @@ impl<'a> Question<'a> {
             return instead(plugin);
         }
         let trial = GiveUp::of(plugin);
-        let outcome = self.call(plugin, live, request, began).await;
+        let outcome = self
+            .call(plugin, live, began, async |live| live.route(request.recipient, request.attempt).await)
+            .await;
         trial.defuse();
         let took = clock::now().saturating_duration_since(began);
         let outcome =
@@ -105,31 +121,65 @@ impl<'a> Question<'a> {
                 choice
             }
             Err(failure) => {
-                plugin.stats.failed(failure.to_string(), took);
-                tracing::error!(
-                    plugin = %plugin.name,
-                    hook = "route",
-                    generation = plugin.generation,
-                    queue_id = %self.message.id,
-                    rcpt = %request.recipient,
-                    reason = %failure,
-                    backtrace = failure.backtrace(),
-                    "plugin failed"
-                );
-                count_failure(plugin, &failure);
+                self.failed(plugin, request.recipient, &failure, took);
                 instead(plugin)
             }
         }
     }
 
+    /// Tells every plugin that wants to hear, in order.
+    async fn tell(self, set: Arc<PluginSet>, reports: &[OutcomeReport]) {
+        for plugin in set.plugins.iter().filter(|plugin| plugin.compiled.stages.contains(Stage::Outcome)) {
+            let mut live = None;
+            for report in reports {
+                self.tell_one(plugin, &mut live, report).await;
+            }
+        }
+    }
+
+    /// Tells one plugin of one recipient. Nobody waits for it, and nothing comes of it when it fails but a line in the log.
+    async fn tell_one(&self, plugin: &Arc<Plugin>, live: &mut Option<Box<Live>>, report: &OutcomeReport) {
+        let began = clock::now();
+        if !plugin.breaker.allows(began) {
+            return plugin.stats.not_asked();
+        }
+        let trial = GiveUp::of(plugin);
+        let id = self.message.id;
+        let told = self.call(plugin, live, began, async |live| live.outcome(id, report).await).await;
+        trial.defuse();
+        let took = clock::now().saturating_duration_since(began);
+        match told {
+            Ok(((), memory)) => {
+                plugin.breaker.succeeded();
+                plugin.stats.answered(&Verdict::Proceed, took, memory);
+            }
+            Err(failure) => self.failed(plugin, &report.recipient, &failure, took),
+        }
+    }
+
+    fn failed(&self, plugin: &Plugin, rcpt: &Mailbox, failure: &Failure, took: Duration) {
+        plugin.stats.failed(failure.to_string(), took);
+        tracing::error!(
+            plugin = %plugin.name,
+            hook = self.stage.name(),
+            generation = plugin.generation,
+            queue_id = %self.message.id,
+            %rcpt,
+            reason = %failure,
+            backtrace = failure.backtrace(),
+            "plugin failed"
+        );
+        count_failure(plugin, failure);
+    }
+
     /// Calls the hook in this message's instance, which is made when there is none and dropped when it fails.
-    async fn call(
+    async fn call<T>(
         &self,
         plugin: &Arc<Plugin>,
         kept: &mut Option<Box<Live>>,
-        request: &RouteRequest<'_>,
         began: Instant,
-    ) -> Result<(Option<NextHopChoice>, u64), Failure> {
+        hook: impl AsyncFnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<(T, u64), Failure> {
         let mut live = kept.take();
         let (cpu, wall) = (plugin.limits.cpu_per_hook, plugin.limits.wall_per_hook);
         self.meter.begin(cpu);
@@ -139,9 +189,9 @@ impl<'a> Question<'a> {
                 let made = Live::make(plugin, self.host, &self.notes, &self.meter, &waiting).await?;
                 live = Some(Box::new(made));
             }
-            let Some(live) = live.as_mut() else { return Ok(None) };
+            let live = live.as_mut().ok_or_else(|| wasmtime::Error::msg("there is no instance"))?;
             self.prepare(live);
-            live.route(request.recipient, request.attempt).await
+            hook(live).await
         };
         let outcome = Budgeted::new(asking, &self.meter, self.host.ticker.awake(), began, wall).await;
         let (mut refused_memory, mut memory) = (None, 0);
@@ -153,9 +203,9 @@ impl<'a> Question<'a> {
             state.end_hook();
         }
         match outcome {
-            Ok(Ok(choice)) => {
+            Ok(Ok(answer)) => {
                 *kept = live;
-                Ok((choice, memory))
+                Ok((answer, memory))
             }
             Ok(Err(error)) => Err(Failure::from_guest(&error, cpu, refused_memory)),
             Err(_) if waiting.load(Ordering::Relaxed) => Err(Failure::Busy(wall)),
@@ -165,7 +215,7 @@ impl<'a> Question<'a> {
 
     fn prepare(&self, live: &mut Live) {
         let state = live.store.data_mut();
-        state.hook = Stage::Route.name();
+        state.hook = self.stage.name();
         state.session = None;
         state.transaction = Some(self.message.clone());
         state.overlay = Overlay::default();

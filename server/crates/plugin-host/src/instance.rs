@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::{Request, Stage, Verdict};
-use model::Mailbox;
+use hooks::{OutcomeKind, OutcomeReport, Request, Stage, Verdict};
+use model::{Mailbox, QueueId};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{ComponentNamedList, ComponentType, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
@@ -27,6 +27,7 @@ type TwoTexts = TypedFunc<(String, String), (wit::Verdict,)>;
 type Sender = TypedFunc<(Option<wit::Mailbox>, Vec<wit::Param>), (wit::Verdict,)>;
 type Recipient = TypedFunc<(wit::Mailbox, Vec<wit::Param>), (wit::Verdict,)>;
 type Report = TypedFunc<(), ()>;
+type Outcome = TypedFunc<(String, wit::Mailbox, Kind, Option<String>, String, u32), ()>;
 type Route = TypedFunc<(wit::Mailbox, u32), (Option<NextHopChoice>,)>;
 
 /// `on-route.next-hop-choice`.
@@ -41,6 +42,32 @@ pub(crate) struct NextHopChoice {
     pub(crate) source: Option<String>,
 }
 
+/// `on-outcome.kind`.
+#[derive(Debug, Clone, Copy, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+enum Kind {
+    #[component(name = "delivered")]
+    Delivered,
+    #[component(name = "deferred")]
+    Deferred,
+    #[component(name = "bounced")]
+    Bounced,
+    #[component(name = "expired")]
+    Expired,
+}
+
+impl From<OutcomeKind> for Kind {
+    fn from(kind: OutcomeKind) -> Self {
+        match kind {
+            OutcomeKind::Delivered => Self::Delivered,
+            OutcomeKind::Deferred => Self::Deferred,
+            OutcomeKind::Bounced => Self::Bounced,
+            OutcomeKind::Expired => Self::Expired,
+        }
+    }
+}
+
 /// The hooks' functions, each looked up when it is first called.
 #[derive(Default)]
 struct Functions {
@@ -53,6 +80,7 @@ struct Functions {
     message: Option<Plain>,
     disconnect: Option<Report>,
     route: Option<Route>,
+    outcome: Option<Outcome>,
 }
 
 /// A live instance. The store goes before the permit, so that its slot is free when the next one may be
@@ -153,6 +181,27 @@ impl Live {
         Ok(function.call_async(&mut live.store, (mailbox_out(recipient), attempt)).await?.0)
     }
 
+    /// Calls `on-outcome.outcome`; the store's state was prepared by the caller.
+    pub(crate) async fn outcome(
+        &mut self,
+        queue_id: QueueId,
+        report: &OutcomeReport,
+    ) -> wasmtime::Result<()> {
+        self.store.set_epoch_deadline(1);
+        let live = self;
+        let function = function!(live, outcome, Stage::Outcome);
+        let OutcomeReport { recipient, kind, host, reply, attempt } = report;
+        let told = (
+            queue_id.to_string(),
+            mailbox_out(recipient),
+            Kind::from(*kind),
+            host.clone(),
+            reply.clone(),
+            *attempt,
+        );
+        function.call_async(&mut live.store, told).await
+    }
+
     /// Calls `lifecycle.init`, when there is one.
     pub(crate) async fn init(&mut self) -> wasmtime::Result<Result<(), String>> {
         let Some(index) = self.store.data().plugin.compiled.exports.init else { return Ok(Ok(())) };
@@ -176,8 +225,7 @@ impl Live {
                 Stage::Message => _ = function!(live, message, stage),
                 Stage::Disconnect => _ = function!(live, disconnect, stage),
                 Stage::Route => _ = function!(live, route, stage),
-                // Not asked yet.
-                Stage::Outcome => {}
+                Stage::Outcome => _ = function!(live, outcome, stage),
             }
         }
         Ok(())

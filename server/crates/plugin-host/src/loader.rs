@@ -200,11 +200,6 @@ impl Loader {
                 let inspection = &plugin.compiled.inspection;
                 let (hooks, hash) = (inspection.hooks.join(" "), &inspection.hash[..16]);
                 tracing::info!(plugin = name, generation, hash, hooks, "plugin loaded");
-                for hook in
-                    inspection.hooks.iter().filter(|hook| matches!(hook.as_str(), "route" | "outcome"))
-                {
-                    tracing::warn!(plugin = name, hook, "this hook is not asked by this server");
-                }
             }
             Err(error) => {
                 self.shared.refused.lock().insert(name.to_owned(), error.to_string());

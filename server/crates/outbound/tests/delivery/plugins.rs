@@ -1,13 +1,16 @@
-//! What plugins want of a recipient's way.
+//! What plugins want of a recipient's way, and what they are told of its end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dns::Fake;
-use hooks::{BoxFuture, DeliveryHooks, RouteChoice, RouteRequest, Stage, Stages, TransactionFacts, Way};
+use hooks::{
+    BoxFuture, DeliveryHooks, OutcomeReport, RouteChoice, RouteRequest, Stage, Stages, TransactionFacts, Way,
+};
 use model::Reply;
 use outbound::{Credentials, DomainPattern, Engine, HostPort, NextHop, Options, Password, Route, TlsLevel};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::peer::Peer;
 use crate::routing::loopback;
@@ -19,6 +22,8 @@ type Chooser = dyn Fn(&RouteRequest<'_>) -> Option<Way> + Send + Sync;
 struct Plugin {
     choose: Box<Chooser>,
     asked: Mutex<Vec<(String, Vec<String>)>>,
+    told: Mutex<Vec<String>>,
+    heard: Notify,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -29,7 +34,7 @@ impl std::fmt::Debug for Plugin {
 
 impl DeliveryHooks for Plugin {
     fn delivery_stages(&self) -> Stages {
-        Stages::NONE.with(Stage::Route)
+        Stages::NONE.with(Stage::Route).with(Stage::Outcome)
     }
 
     fn route<'a>(
@@ -45,6 +50,23 @@ impl DeliveryHooks for Plugin {
             requests.iter().map(|request| (self.choose)(request).map(choice)).collect()
         })
     }
+
+    fn outcome<'a>(
+        &'a self,
+        message: &'a Arc<TransactionFacts>,
+        reports: &'a [OutcomeReport],
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let sender = &message.envelope.sender;
+            let line = |report: &OutcomeReport| {
+                let OutcomeReport { recipient, kind, host, reply, attempt } = report;
+                let by = host.as_deref().unwrap_or("us");
+                format!("{sender} to {recipient}: {kind:?} by {by} at attempt {attempt}: {reply}")
+            };
+            self.told.lock().extend(reports.iter().map(line));
+            self.heard.notify_one();
+        })
+    }
 }
 
 fn office(
@@ -52,7 +74,12 @@ fn office(
     dns: Fake,
     choose: impl Fn(&RouteRequest<'_>) -> Option<Way> + Send + Sync + 'static,
 ) -> (Post, Arc<Plugin>) {
-    let plugin = Arc::new(Plugin { choose: Box::new(choose), asked: Mutex::default() });
+    let plugin = Arc::new(Plugin {
+        choose: Box::new(choose),
+        asked: Mutex::default(),
+        told: Mutex::default(),
+        heard: Notify::new(),
+    });
     let shelf: Arc<crate::shelf::Shelf> = Arc::default();
     let engine = Engine::start_with(Arc::new(options), shelf.clone(), Arc::new(dns), plugin.clone());
     (Post { engine, shelf }, plugin)
@@ -146,5 +173,41 @@ async fn what_is_held_delayed_or_put_off_is_not_tried() {
     });
     assert_eq!(attempts, [0, 0, 1, 1]);
     assert!(dues[0] > Duration::from_secs(3_600), "{dues:?}");
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn a_plugin_is_told_how_every_attempt_ended() {
+    let peer = Peer::with(|step, line, _| match step {
+        "RCPT" if line.contains("<no@") => crate::peer::say("550 5.1.1 nobody"),
+        "RCPT" if line.contains("<later@") => crate::peer::say("450 4.2.1 not now"),
+        _ => crate::peer::Act::Usual,
+    })
+    .await;
+    let mut options = options();
+    options.routes.insert(to(&peer)).unwrap();
+    let (post, plugin) = office(options, Fake::new(), |request| {
+        (request.recipient.local() == "held").then(|| Way::Hold("look at it".to_owned()))
+    });
+    let id = post.takes(letter(&["a@to.example", "no@to.example", "later@to.example", "held@to.example"]));
+    post.until_states(id, &["delivered", "bounced", "waiting", "held"]).await;
+    while plugin.told.lock().len() < 3 {
+        plugin.heard.notified().await;
+    }
+    let mut told = plugin.told.lock().clone();
+    // The report to the sender is mail as well, and may have gone by now.
+    told.retain(|line| line.starts_with("<sender@from.example>"));
+    told.sort();
+    let said = |rcpt: &str, kind: &str, reply: &str| {
+        format!("<sender@from.example> to {rcpt}: {kind} by 127.0.0.1 at attempt 1: {reply}")
+    };
+    assert_eq!(
+        told[1..],
+        [
+            said("later@to.example", "Deferred", "450 4.2.1 not now"),
+            said("no@to.example", "Bounced", "550 5.1.1 nobody"),
+        ]
+    );
+    assert!(told[0].starts_with("<sender@from.example> to a@to.example: Delivered by 127.0.0.1"), "{told:?}");
     post.closes().await;
 }

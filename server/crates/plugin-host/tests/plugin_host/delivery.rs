@@ -1,9 +1,11 @@
-//! Plugins that are asked for a way: what they choose, and who answers when they fail.
+//! Plugins that are asked for a way, and told of outcomes: what they choose, what they hear, and who answers when they fail.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::{DeliveryHooks, RouteChoice, RouteRequest, Stage, TransactionFacts, Way};
+use hooks::{
+    DeliveryHooks, OutcomeKind, OutcomeReport, RouteChoice, RouteRequest, Stage, TransactionFacts, Way,
+};
 use model::{Envelope, Mailbox, QueueId, ReversePath};
 use plugin_host::{OnFailure, Options, PluginHost, PluginOptions, Services};
 
@@ -123,4 +125,35 @@ async fn a_plugin_that_keeps_failing_is_not_asked_for_a_while() {
     let status = bed.plugin("bad").unwrap();
     assert_eq!(status.breaker, "open");
     assert!(status.not_asked > 0 && status.failures < 50, "{status:?}");
+}
+
+fn report(kind: OutcomeKind, host: Option<&str>, attempt: u32) -> OutcomeReport {
+    let recipient = Mailbox::parse("a@to.example").unwrap();
+    OutcomeReport { recipient, kind, host: host.map(str::to_owned), reply: "250 ok".to_owned(), attempt }
+}
+
+#[tokio::test]
+async fn a_plugin_hears_how_attempts_ended_and_a_failure_costs_nothing() {
+    // It traps unless the attempt has the number of the kind, and a host stands there for all but the last.
+    let checks = "(if (i32.ne (local.get 12) (i32.add (local.get 6) (i32.const 1))) (then (unreachable)))
+        (if (i32.ne (local.get 7) (i32.lt_u (local.get 6) (i32.const 3))) (then (unreachable)))";
+    let bed = Bed::with(&[
+        ("bad", &Guest::new().hook("outcome", "(unreachable)").build()),
+        ("good", &Guest::new().hook("outcome", checks).build()),
+        ("other", &fixed(&[("connect", PROCEED)])),
+    ])
+    .await;
+    assert!(bed.host.delivery_stages().contains(Stage::Outcome));
+    let reports = [
+        report(OutcomeKind::Delivered, Some("mx.example"), 1),
+        report(OutcomeKind::Deferred, Some("mx.example"), 2),
+        report(OutcomeKind::Bounced, Some("mx.example"), 3),
+        report(OutcomeKind::Expired, None, 4),
+    ];
+    bed.host.outcome(&message(), &reports).await;
+    let [good, bad, other] = ["good", "bad", "other"].map(|name| bed.plugin(name).unwrap());
+    assert_eq!((good.calls, good.failures), (4, 0), "{good:?}");
+    assert_eq!((bad.calls, bad.failures), (4, 4), "{bad:?}");
+    assert_eq!(other.calls, 0);
+    assert_eq!(bed.host.status().instances, 0);
 }

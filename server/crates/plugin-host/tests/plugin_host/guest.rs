@@ -73,6 +73,9 @@ impl Guest {
             "mail" => ("on-mail".to_owned(), "(param i32 i32 i32 i32 i32 i32 i32) (result i32)"),
             "rcpt" => ("on-rcpt".to_owned(), "(param i32 i32 i32 i32 i32 i32) (result i32)"),
             "route" => ("on-route".to_owned(), "(param i32 i32 i32 i32 i32) (result i32)"),
+            "outcome" => {
+                ("on-outcome".to_owned(), "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)")
+            }
             other => (format!("on-{other}"), "(result i32)"),
         };
         self.world.push_str(&format!("export waxwing:mail/{interface}@0.1.0;\n"));
