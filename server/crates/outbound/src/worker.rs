@@ -53,16 +53,17 @@ impl Drop for Place {
 pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
     let mut place = Place { destination: Arc::clone(&destination), is_left: false, is_connected: false };
     let Some(turn) = Turn::wait(&inner).await else { return };
+    // What an attempt needs is some 100 KiB: a worker has it from its turn on, not while thousands wait for theirs.
     if let Site::Maildir(_) = destination.site {
-        place.is_left = maildir_worker::run(&inner, &destination, turn).await;
+        place.is_left = Box::pin(maildir_worker::run(&inner, &destination, turn)).await;
         return;
     }
     if let Site::Pipe(_) = destination.site {
-        place.is_left = pipe_worker::run(&inner, &destination, turn).await;
+        place.is_left = Box::pin(pipe_worker::run(&inner, &destination, turn)).await;
         return;
     }
     let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, turn };
-    worker.run().await;
+    Box::pin(worker.run()).await;
 }
 
 struct Worker {
