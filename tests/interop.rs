@@ -4,12 +4,14 @@ mod clients;
 mod dovecot;
 mod exim;
 mod haproxy;
+mod named;
 mod opensmtpd;
 mod pebble;
 mod postfix;
 mod prometheus;
 mod relays;
 mod senders;
+mod trust;
 
 use std::process::Command;
 

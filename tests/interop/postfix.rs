@@ -1,4 +1,4 @@
-//! A Postfix of the test's own: its configuration and spool in a temporary folder, on a free port of 127.0.0.1.
+//! A Postfix of the test's own: its configuration and spool in a temporary folder, on a free port of a loopback address.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -33,11 +33,15 @@ impl Postfix {
 
     /// The same, with further lines of main.cf.
     pub(super) fn relaying_with(next_hop: SocketAddr, extra: &str) -> Self {
+        Self::relaying_at("127.0.0.1", next_hop, extra)
+    }
+
+    /// The same, on another address: mail that DNS leads to our own would come back to us.
+    pub(super) fn relaying_at(ip: &str, next_hop: SocketAddr, extra: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("postfix-").tempdir().expect("a folder");
         // Postfix's own user has to reach what is its own in here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
-        let address =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let address = TcpListener::bind((ip, 0)).and_then(|free| free.local_addr()).expect("a free port");
         write(folder.path(), address, next_hop, extra);
         Stopped { folder, address }.start()
     }

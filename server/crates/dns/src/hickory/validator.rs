@@ -24,6 +24,8 @@ use crate::resolver::{DnsError, Mx};
 
 /// Questions that go unproven after the servers were seen to hand out no signatures, before they are looked at again.
 const RECHECK: usize = 256;
+/// The same after a failure that may pass.
+const RETRY: usize = 16;
 /// CNAMEs that are followed.
 const MAX_ALIASES: usize = 16;
 
@@ -60,8 +62,8 @@ impl Validator {
                 self.has_validated.store(true, Ordering::Relaxed);
                 return true;
             }
-            // Nobody can be reached: that says nothing yet.
-            Err(DnsError::TimedOut | DnsError::ServFail(_)) => {}
+            // Nobody can be reached: that says nothing yet, but a server that swallows such questions shall not delay each of ours.
+            Err(DnsError::TimedOut | DnsError::ServFail(_)) => self.unproven.store(RETRY, Ordering::Relaxed),
             _ => {
                 warn!("the name servers hand out no signatures that validate: there will be no DANE");
                 self.unproven.store(RECHECK, Ordering::Relaxed);
