@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use model::Domain;
-use outbound::{Limits, LocalDomains, MtaStsOptions, Options};
+use model::{Domain, Mailbox};
+use outbound::{Limits, LocalDomains, MtaStsOptions, Options, TlsReportOptions};
 use smtp::client::Timeouts;
+use tls_policy::report::Reporter;
 
 use crate::reader::Table;
 use crate::route::{TLS_LEVELS, routes};
@@ -30,9 +31,28 @@ pub(crate) fn outbound(root: &Table<'_>, hostname: &str, data_dir: &Path, local:
     table.set_bool("mta-sts", &mut mta_sts);
     table.set_count("mta-sts-port", &mut port, 1..=65_535);
     options.mta_sts = mta_sts.then(|| MtaStsOptions { folder: data_dir.join("mta-sts"), port });
+    options.tls_report = tls_report(root, hostname, data_dir);
     options.timeouts = timeouts(&table.table("timeouts", "outbound.timeouts"));
     options.limits = limits(&table.table("limits", "outbound.limits"));
     options
+}
+
+/// `[tls-report]`; nothing when no reports are sent.
+fn tls_report(root: &Table<'_>, hostname: &str, data_dir: &Path) -> Option<TlsReportOptions> {
+    let table = root.table("tls-report", "tls-report");
+    let mut is_enabled = false;
+    table.set_bool("enabled", &mut is_enabled);
+    let contact = table.parse("contact", Mailbox::parse);
+    let organization = table.text("organization").map(|(_, text)| text.to_owned());
+    let hostname = Domain::parse(hostname).map_or_else(|_| hostname.to_owned(), |name| name.to_ascii());
+    is_enabled.then(|| TlsReportOptions {
+        folder: data_dir.join("tls-report"),
+        reporter: Reporter {
+            organization: organization.unwrap_or_else(|| hostname.clone()),
+            contact: contact.map_or_else(|| format!("postmaster@{hostname}"), |contact| contact.to_string()),
+            hostname,
+        },
+    })
 }
 
 fn timeouts(table: &Table<'_>) -> Timeouts {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use model::{Content, LateMode, Reply};
 use queue::Entry;
 use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction, Unsendable};
+use tls::client::Agreed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) host: String,
     /// What was agreed in the TLS handshake, as the log names it; nothing when there was none.
     pub(crate) tls: Option<Arc<str>>,
+    /// Whether the certificate says who the host is.
+    pub(crate) is_verified: bool,
     is_lmtp: bool,
     /// Transactions that were started.
     pub(crate) transactions: usize,
@@ -58,14 +61,16 @@ impl Connection {
             timer: Box::pin(sleep_until((now + hop.options.timeouts.greeting).into())),
             host: hop.endpoint.host.clone(),
             tls: None,
+            is_verified: false,
             is_lmtp: hop.protocol == Protocol::Lmtp,
             transactions: 0,
         }
     }
 
     /// Notes what was agreed in a handshake.
-    pub(crate) fn over(mut self, agreed: String) -> Self {
-        self.tls = Some(agreed.into());
+    pub(crate) fn over(mut self, agreed: &Agreed) -> Self {
+        self.tls = Some(agreed.to_string().into());
+        self.is_verified = agreed.verified;
         self
     }
 

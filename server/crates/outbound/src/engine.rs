@@ -11,6 +11,7 @@ use hooks::{DeliveryHooks, NoHooks};
 use model::{Content, QueueId, Reply};
 use parking_lot::{Mutex, RwLock};
 use queue::{Courier, Entry, Store};
+use tls_policy::report::Ledger;
 use tls_policy::{Https, MtaSts};
 use tokio::sync::{Notify, Semaphore};
 
@@ -26,6 +27,7 @@ use crate::site::Site;
 use crate::stats::{Counters, Stats};
 use crate::tasks::Tasks;
 use crate::telling::{self, Teller};
+use crate::tls_report;
 use crate::worker;
 
 /// The delivery engine. Clones are the same engine.
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) without_permit: AtomicUsize,
     parked: AtomicUsize,
     pub(crate) tasks: Arc<Tasks>,
+    /// Counts sessions, when domains are to be told.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     is_stopping: AtomicBool,
     stopped: Notify,
     runtime: tokio::runtime::Handle,
@@ -85,6 +89,7 @@ impl Engine {
     ) -> Self {
         let deliveries = Arc::new(Semaphore::new(options.limits.deliveries.clamp(1, Semaphore::MAX_PERMITS)));
         let (teller, waiting) = Teller::new();
+        let ledger = options.tls_report.as_ref().map(|told| Arc::new(Ledger::open(told.folder.clone())));
         let inner = Arc::new(Inner {
             mta_sts: RwLock::new(finder(&options, &resolver)),
             options: RwLock::new(options),
@@ -101,6 +106,7 @@ impl Engine {
             without_permit: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             tasks: Arc::default(),
+            ledger,
             is_stopping: AtomicBool::new(false),
             stopped: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -108,6 +114,9 @@ impl Engine {
         // Not among the tasks that a shutdown waits for: what is told changes nothing.
         tokio::spawn(telling::run(hooks, waiting));
         inner.tasks.spawn(scheduler::run(Arc::clone(&inner)));
+        if let Some(ledger) = inner.ledger.clone() {
+            inner.tasks.spawn(tls_report::run(Arc::clone(&inner), ledger));
+        }
         Self { inner }
     }
 

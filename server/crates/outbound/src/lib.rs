@@ -53,6 +53,7 @@ mod stats;
 mod tasks;
 mod telling;
 mod throttle;
+mod tls_report;
 mod traits;
 mod turn;
 mod window;
@@ -65,6 +66,7 @@ pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
 pub use options::{
     DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, MtaStsOptions, Options,
+    TlsReportOptions,
 };
 pub use pipe::Pipe;
 pub use pipe_argument::{PipeArgument, PipeArgumentError};

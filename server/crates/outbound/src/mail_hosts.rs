@@ -80,8 +80,12 @@ impl MailHosts {
             Err(error) if error.is_temporary() => return Err(unresolved(&name, &error)),
             Err(_) => return Err(no_domain(&name)),
         };
+        // A policy that should be there and cannot be had is for the domain to hear of.
         let has_policy = match mta_sts {
-            Some(mta_sts) => mta_sts.policy(&name).await.policy.is_some(),
+            Some(mta_sts) => {
+                let found = mta_sts.policy(&name).await;
+                found.policy.is_some() || found.fault.is_some()
+            }
             None => false,
         };
         let is_apart = found.is_secure || has_policy;

@@ -148,8 +148,8 @@ async fn attempt(hop: Hop<'_>, link: Box<dyn Link>) -> Result<Connection, OpenEr
     let mut connection = match hop.demand.encryption {
         Encryption::Implicit => {
             let stream = handshake(link, hop).await?;
-            let (agreed, binding) = (stream.agreed().to_string(), binding(&stream));
-            Connection::begin(Box::new(stream), hop, binding).over(agreed)
+            let (agreed, binding) = (stream.agreed().clone(), binding(&stream));
+            Connection::begin(Box::new(stream), hop, binding).over(&agreed)
         }
         Encryption::Never | Encryption::StartTls => Connection::begin(link, hop, None),
     };
@@ -182,8 +182,8 @@ async fn attempt(hop: Hop<'_>, link: Box<dyn Link>) -> Result<Connection, OpenEr
 async fn secure(connection: Connection, hop: Hop<'_>) -> Result<Connection, OpenError> {
     let (link, rest) = connection.into_parts();
     let stream = handshake(link, hop).await?;
-    let (agreed, binding) = (stream.agreed().to_string(), binding(&stream));
-    Ok(rest.secured(Box::new(stream), binding).over(agreed))
+    let (agreed, binding) = (stream.agreed().clone(), binding(&stream));
+    Ok(rest.secured(Box::new(stream), binding).over(&agreed))
 }
 
 fn binding(stream: &TlsStream<Box<dyn Link>>) -> Option<Binding> {

@@ -12,6 +12,7 @@ use model::Domain;
 use queue::RetrySchedule;
 use smtp::client::Timeouts;
 use tls::client::Connector;
+use tls_policy::report::Reporter;
 
 use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
@@ -176,6 +177,14 @@ pub struct MtaStsOptions {
     pub port: u16,
 }
 
+/// How domains are told what became of TLS sessions with their hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsReportOptions {
+    /// A folder of the counts' own; that of the start counts.
+    pub folder: PathBuf,
+    pub reporter: Reporter,
+}
+
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -201,6 +210,8 @@ pub struct Options {
     pub dane: bool,
     /// Where MTA-STS policies are kept and fetched from; nothing when they are not asked for.
     pub mta_sts: Option<MtaStsOptions>,
+    /// Nothing: sessions are not counted, and nobody is told.
+    pub tls_report: Option<TlsReportOptions>,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub reports: ReportOptions,
@@ -222,6 +233,7 @@ impl Options {
             tls: Connector::trusting_nobody(),
             dane: true,
             mta_sts: None,
+            tls_report: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             reports: ReportOptions::default(),

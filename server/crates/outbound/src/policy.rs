@@ -15,14 +15,18 @@ use dns::{Resolver, tlsa_name};
 use model::Reply;
 use queue::Entry;
 use tls::client::{Dane, Tlsa, Trust};
-use tls_policy::{Mode, Policy};
+use tls_policy::report::{Applied, Kind, ResultType};
+use tls_policy::{Fault, Found, Mode, Policy};
 
+use crate::connection::Connection;
 use crate::demand::{Demand, Encryption, TlsLevel};
 use crate::engine::Inner;
 use crate::mail_hosts::Hosts;
 use crate::mx::{Address, Endpoint};
+use crate::opening::OpenError;
 use crate::options::Options;
 use crate::site::Site;
+use crate::tls_report::{self, Witness};
 use crate::traits::Traits;
 
 /// What the message asks for itself; its sessions have to be opened for it.
@@ -58,21 +62,93 @@ pub(crate) struct SitePolicy {
     /// The domain that the mail is for, in A-labels; nothing when it demands nothing.
     domain: Option<String>,
     sts: Option<Arc<Policy>>,
+    /// Counts what comes of it, if anybody does.
+    witness: Option<Witness>,
 }
 
 impl SitePolicy {
     /// Asks for the domain's MTA-STS policy, if that may have a say.
-    pub(crate) async fn of(site: &Site, wish: Wish, level: TlsLevel, inner: &Inner) -> Self {
+    pub(crate) async fn of(
+        site: &Site,
+        wish: Wish,
+        level: TlsLevel,
+        is_counted: bool,
+        inner: &Inner,
+    ) -> Self {
         let (is_by_dns, domain) = match site {
             Site::Mx(hosts, _) => (!matches!(hosts.hosts, Hosts::Literal(_)), hosts.domain.clone()),
             _ => (false, None),
         };
         let is_open = !matches!(level, TlsLevel::Off | TlsLevel::Implicit) && wish != Wish::TlsOptional;
-        let sts = match (&domain, inner.mta_sts()) {
-            (Some(domain), Some(sts)) if is_open => sts.policy(domain).await.policy,
+        let witness = match (&domain, &inner.ledger) {
+            (Some(domain), Some(ledger)) if is_open && is_counted => {
+                Some(Witness { ledger: Arc::clone(ledger), domain: domain.clone() })
+            }
             _ => None,
         };
-        Self { level, wish, is_by_dns, domain, sts }
+        let found = match (&domain, inner.mta_sts()) {
+            (Some(domain), Some(sts)) if is_open => sts.policy(domain).await,
+            _ => Found::default(),
+        };
+        if let (Some(witness), Some(fault)) = (&witness, &found.fault) {
+            let result = match fault {
+                Fault::Fetch(_) => ResultType::StsPolicyFetchError,
+                Fault::Certificate(_) => ResultType::StsWebpkiInvalid,
+                Fault::Policy(_) => ResultType::StsPolicyInvalid,
+            };
+            witness.count(witness.policy(Kind::Sts, Vec::new(), Vec::new()), None, Some(result));
+        }
+        let sts = found.policy.filter(|policy| policy.mode != Mode::None);
+        Self { level, wish, is_by_dns, domain, sts, witness }
+    }
+
+    /// Counts what came of a session with a host.
+    pub(crate) fn came_of(
+        &self,
+        demand: &Demand,
+        endpoint: &Endpoint,
+        outcome: Result<&Connection, &OpenError>,
+    ) {
+        let Some(witness) = &self.witness else { return };
+        let policy = self.applied(witness, &demand.trust);
+        let result = match outcome {
+            Ok(connection) if !connection.is_secured() => Some(ResultType::StarttlsNotSupported),
+            // A policy that is only tested is held against what came of it.
+            Ok(connection) if policy.policy_type == Kind::Sts && !connection.is_verified => {
+                Some(ResultType::StsWebpkiInvalid)
+            }
+            Ok(_) => None,
+            Err(error) => match tls_report::result_type(error, policy.policy_type) {
+                Some(result) => Some(result),
+                None => return,
+            },
+        };
+        witness.count(policy, Some(endpoint), result);
+    }
+
+    /// Counts a host that was not used.
+    fn unused(&self, endpoint: &Endpoint, kind: Kind, result: ResultType) {
+        let Some(witness) = &self.witness else { return };
+        let policy = match kind {
+            Kind::Sts => self.applied(witness, &Trust::WebPki),
+            kind => witness.policy(kind, Vec::new(), Vec::new()),
+        };
+        witness.count(policy, Some(endpoint), Some(result));
+    }
+
+    /// The policy that a session was held against, as a report shows it.
+    fn applied(&self, witness: &Witness, trust: &Trust) -> Applied {
+        match (trust, &self.sts) {
+            (Trust::Dane(dane), _) => {
+                let text = |record: &Tlsa| {
+                    let data: String = record.data.iter().map(|octet| format!("{octet:02x}")).collect();
+                    format!("{} {} {} {data}", record.usage, record.selector, record.matching)
+                };
+                witness.policy(Kind::Tlsa, dane.records.iter().map(text).collect(), Vec::new())
+            }
+            (_, Some(policy)) => witness.policy(Kind::Sts, policy.lines(), policy.mx.clone()),
+            (_, None) => witness.policy(Kind::NoPolicyFound, Vec::new(), Vec::new()),
+        }
     }
 
     /// What is demanded of one of the hosts.
@@ -114,6 +190,7 @@ impl SitePolicy {
                 Ok(records) if found.is_secure => records,
                 //= RFC 7672 section 2.1.2: a host whose TLSA records cannot be had is not used.
                 Err(error) if error.is_temporary() => {
+                    self.unused(endpoint, Kind::Tlsa, ResultType::DnssecInvalid);
                     let text = format!("{}: the TLSA records cannot be had: {error}", endpoint.host);
                     return Err(Reply::new(451, (4, 7, 5), text));
                 }
@@ -150,10 +227,11 @@ impl SitePolicy {
 
     /// What a policy in force demands; nothing when there is none, or it only tests.
     fn enforced(&self, endpoint: &Endpoint) -> Result<Option<Demand>, Reply> {
-        let Some(policy) = self.sts.as_ref().filter(|policy| policy.mode != Mode::None) else {
-            return Ok(None);
-        };
+        let Some(policy) = &self.sts else { return Ok(None) };
         let is_allowed = policy.allows(&endpoint.host);
+        if !is_allowed {
+            self.unused(endpoint, Kind::Sts, ResultType::ValidationFailure);
+        }
         if policy.mode == Mode::Testing {
             if !is_allowed {
                 let domain = self.domain.as_deref().unwrap_or_default();

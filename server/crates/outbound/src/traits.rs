@@ -23,6 +23,8 @@ pub(crate) struct Traits {
     pub(crate) is_eight_bit: bool,
     /// Whether the sender wants it delivered though a policy about TLS fails: `TLS-Required: No`.
     pub(crate) is_tls_optional: bool,
+    /// Whether it is a report on TLS sessions.
+    pub(crate) is_tls_report: bool,
 }
 
 impl Traits {
@@ -36,6 +38,7 @@ impl Traits {
             is_utf8_header: !header.as_bytes().is_ascii(),
             is_eight_bit: !is_ascii(content)?,
             //= RFC 8689 section 5: one field, whose one value is "No".
+            is_tls_report: header.all("TLS-Report-Domain").next().is_some(),
             is_tls_optional: {
                 let mut fields = header.all("TLS-Required").map(lower);
                 fields.next().is_some_and(|value| value == "no") && fields.next().is_none()

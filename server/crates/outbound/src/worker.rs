@@ -62,7 +62,8 @@ pub(crate) async fn run(inner: Arc<Inner>, destination: Arc<Destination>) {
         place.is_left = Box::pin(pipe_worker::run(&inner, &destination, turn)).await;
         return;
     }
-    let worker = Worker { inner, destination, place, connection: None, wish: Wish::None, turn };
+    let worker =
+        Worker { inner, destination, place, connection: None, wish: Wish::None, is_counted: true, turn };
     Box::pin(worker.run()).await;
 }
 
@@ -73,6 +74,8 @@ struct Worker {
     connection: Option<Connection>,
     /// What the connection was opened for.
     wish: Wish,
+    /// Whether what comes of connections is told to domains.
+    is_counted: bool,
     turn: Turn,
 }
 
@@ -209,7 +212,7 @@ impl Worker {
                 self.disconnect().await;
             }
             if self.connection.is_none()
-                && let Err(why) = self.connect(&options, wish).await
+                && let Err(why) = self.connect(&options, wish, !traits.is_tls_report).await
             {
                 return self.give_up(job, why, &options).await;
             }
@@ -302,8 +305,9 @@ impl Worker {
     }
 
     /// Connects to the first address that has a session for us.
-    async fn connect(&mut self, options: &Options, wish: Wish) -> Result<(), NoSession> {
+    async fn connect(&mut self, options: &Options, wish: Wish, is_counted: bool) -> Result<(), NoSession> {
         self.wish = wish;
+        self.is_counted = is_counted;
         self.destination.may_connect(clock::now()).map_err(NoSession::TooEarly)?;
         let limit = options.limits.session_timeout;
         let connection = match tokio::time::timeout(limit, self.call(options)).await {
@@ -330,7 +334,7 @@ impl Worker {
             Site::Lmtp(_) => (Protocol::Lmtp, TlsLevel::Off),
             _ => (Protocol::Smtp, route.and_then(|route| route.tls).unwrap_or(options.tls_level)),
         };
-        let policy = SitePolicy::of(site, self.wish, level, &self.inner).await;
+        let policy = SitePolicy::of(site, self.wish, level, self.is_counted, &self.inner).await;
         let sources = route.map_or(&[][..], |route| &route.source);
         let credentials = route.and_then(|route| route.auth.as_ref());
         let demands = endpoints.iter().map(|endpoint| policy.demand(endpoint, options, resolver));
@@ -352,6 +356,7 @@ impl Worker {
                 Ok(link) => opening::open(hop, link).await,
                 Err(error) => Err(OpenError::Connect(error)),
             };
+            policy.came_of(&demand, &endpoint, opened.as_ref());
             let error = match opened {
                 Ok(connection) => {
                     Counters::add(&self.inner.counters.connections);

@@ -94,6 +94,18 @@ impl Policy {
         Ok(Self { mode, max_age: Duration::from_secs(seconds).min(MAX_AGE), mx })
     }
 
+    /// The policy in lines, as a report shows it.
+    pub fn lines(&self) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Enforce => "enforce",
+            Mode::Testing => "testing",
+            Mode::None => "none",
+        };
+        let head = ["version: STSv1".to_owned(), format!("mode: {mode}")];
+        let mx = self.mx.iter().map(|pattern| format!("mx: {pattern}"));
+        head.into_iter().chain(mx).chain([format!("max_age: {}", self.max_age.as_secs())]).collect()
+    }
+
     /// Whether a host may take the domain's mail.
     pub fn allows(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();

@@ -69,6 +69,7 @@ pub const SECTIONS: &[Section] = &[
     OUTBOUND_LIMITS,
     OUTBOUND_TIMEOUTS,
     ROUTE,
+    TLS_REPORT,
     DNS,
     LIMITS,
     QUEUE,
@@ -120,6 +121,12 @@ const ROOT: Section = Section {
         optional("forwarding", TABLE, "senders stay", "How forwarded mail is sent; see `[forwarding]`."),
         optional("outbound", TABLE, "defaults", "Delivery to other hosts; see `[outbound]`."),
         optional("route", "tables", "all mail by MX", "By which way mail leaves; see `[[route]]`."),
+        optional(
+            "tls-report",
+            TABLE,
+            "none are sent",
+            "Reports to domains on TLS with their hosts; see `[tls-report]`.",
+        ),
         optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
         optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
@@ -398,6 +405,23 @@ const OUTBOUND_TIMEOUTS: Section = Section {
         ),
         key("reset", SPAN, "\"5m\"", "For the reply to RSET."),
         key("quit", SPAN, "\"5s\"", "For the reply to QUIT."),
+    ],
+};
+
+const TLS_REPORT: Section = Section {
+    name: "tls-report",
+    written: "`[tls-report]`",
+    doc: "Reports to domains that ask for them on what became of TLS sessions with their hosts (RFC 8460), once a day. To begin with them needs \
+          a restart.",
+    keys: &[
+        key("enabled", FLAG, "false", "Whether sessions are counted and reports sent."),
+        optional(
+            "contact",
+            "mailbox",
+            "postmaster at the host name",
+            "Who answers questions; reports come from there.",
+        ),
+        optional("organization", "text", "the host name", "Who reports."),
     ],
 };
 

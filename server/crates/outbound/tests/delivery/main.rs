@@ -19,6 +19,7 @@ mod shelf;
 mod sites;
 mod strain;
 mod tls;
+mod tls_reports;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use crate::authority::Authority;
 use crate::peer::{Act, Peer, Tls};
 use crate::{Letter, Post, letter, options};
 
-const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn usual(_: &str, _: &str, _: usize) -> Act {
     Act::Usual
@@ -24,7 +24,7 @@ async fn peer_with(tls: Tls) -> Peer {
 }
 
 /// `mx.to.example` takes mail for `to.example`; DNSSEC proves both.
-fn signed() -> Fake {
+pub(crate) fn signed() -> Fake {
     Fake::new()
         .with_mx("to.example", 10, "mx.to.example")
         .with_address("mx.to.example", LOCALHOST)
@@ -32,7 +32,7 @@ fn signed() -> Fake {
         .secure("mx.to.example")
 }
 
-fn tlsa_name(peer: &Peer) -> String {
+pub(crate) fn tlsa_name(peer: &Peer) -> String {
     dns::tlsa_name(peer.address.port(), "mx.to.example")
 }
 
@@ -55,7 +55,7 @@ fn mail() -> Letter {
 }
 
 /// What became of one message, with the reply that is shown.
-async fn outcome(post: &Post, letter: Letter) -> (&'static str, String) {
+pub(crate) async fn outcome(post: &Post, letter: Letter) -> (&'static str, String) {
     let id = post.takes(letter);
     post.until_tried(id).await;
     (post.states(id)[0], post.reply(id))

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::Error;
+use rustls::{CertificateError, Error};
 
 /// A handshake that failed.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,36 @@ pub enum ConnectError {
     Io(io::Error),
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// It is for another host.
+    Name,
+    Expired,
+    /// Nobody who is believed vouches for it.
+    Issuer,
+    Other,
+}
+
 impl ConnectError {
+    /// What is wrong with the certificate, if it is the certificate.
+    pub fn certificate_fault(&self) -> Option<CertificateFault> {
+        let Self::Certificate(error) = self else { return None };
+        Some(match error {
+            Error::InvalidCertificate(fault) => match fault {
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    CertificateFault::Name
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    CertificateFault::Expired
+                }
+                CertificateError::UnknownIssuer => CertificateFault::Issuer,
+                _ => CertificateFault::Other,
+            },
+            _ => CertificateFault::Other,
+        })
+    }
+
     /// Whether it is for the certificate alone that there is no session.
     pub fn is_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))

@@ -34,7 +34,7 @@ use crate::fault::Faults;
 pub use agreed::Agreed;
 use dane::Records;
 pub use dane::{Dane, NoMatch, Tlsa};
-pub use error::ConnectError;
+pub use error::{CertificateFault, ConnectError};
 pub use stream::TlsStream;
 use verifiers::{Anyone, Authorities};
 

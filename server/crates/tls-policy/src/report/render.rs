@@ -1,0 +1,120 @@
+//! A report's text: JSON, as RFC 8460 section 4.4 has it, compressed with gzip.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use model::Timestamp;
+use serde::Serialize;
+
+use super::ledger::{Day, Ledger, Tally};
+use super::{Applied, Failure};
+
+/// Who reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reporter {
+    pub organization: String,
+    /// A mailbox.
+    pub contact: String,
+    /// Our own name.
+    pub hostname: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Text<'a> {
+    organization_name: &'a str,
+    date_range: Range,
+    contact_info: &'a str,
+    report_id: String,
+    policies: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Range {
+    start_datetime: String,
+    end_datetime: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Entry<'a> {
+    policy: &'a Applied,
+    summary: Summary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failure_details: Vec<Details<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Summary {
+    total_successful_session_count: u64,
+    total_failure_session_count: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Details<'a> {
+    #[serde(flatten)]
+    failure: &'a Failure,
+    failed_session_count: u64,
+}
+
+/// What the report on a domain's day is called: the same each time that it is made.
+pub fn identifier(day: Day, domain: &str, reporter: &Reporter) -> String {
+    format!("{}.{domain}@{}", day.0, reporter.hostname)
+}
+
+/// The report on a domain's day, by gzip; nothing when there is nothing to tell.
+pub fn compressed(ledger: &Ledger, day: Day, domain: &str, reporter: &Reporter) -> Option<Vec<u8>> {
+    let tallies = ledger.tallies(day, domain);
+    if tallies.is_empty() {
+        return None;
+    }
+    let text = text(&tallies, day, domain, reporter).ok()?;
+    gzip(&text).ok()
+}
+
+pub(super) fn text(
+    tallies: &[Tally],
+    day: Day,
+    domain: &str,
+    reporter: &Reporter,
+) -> serde_json::Result<Vec<u8>> {
+    let (start, end) = day.bounds();
+    let entry = |tally: &Tally| -> Summary {
+        Summary {
+            total_successful_session_count: tally.successes,
+            total_failure_session_count: tally.failures.iter().map(|(_, count)| count).sum(),
+        }
+    };
+    let policies = tallies.iter().map(|tally| Entry {
+        policy: &tally.policy,
+        summary: entry(tally),
+        failure_details: tally
+            .failures
+            .iter()
+            .map(|(failure, count)| Details { failure, failed_session_count: *count })
+            .collect(),
+    });
+    serde_json::to_vec(&Text {
+        organization_name: &reporter.organization,
+        date_range: Range { start_datetime: rfc3339(start), end_datetime: rfc3339(end) },
+        contact_info: &reporter.contact,
+        report_id: identifier(day, domain, reporter),
+        policies: policies.collect(),
+    })
+}
+
+fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text)?;
+    encoder.finish()
+}
+
+/// In UTC, by the second.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    let ms = i64::try_from(time.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
