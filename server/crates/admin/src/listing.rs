@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::QueueId;
-use queue::{CensusRow, Selection, StateFilter, Store, StoreError};
+use queue::{Addresses, CensusRow, Selection, StateFilter, Store, StoreError};
 
 use crate::answer::{ContentPiece, Counts, CountsRow, EntryRow, Page, rfc3339};
 
@@ -63,7 +63,11 @@ fn has_none(store: &dyn Store, wanted: &Selection) -> bool {
         Some(StateFilter::Waiting | StateFilter::Deferred) => totals.waiting == 0,
         None => totals.waiting + totals.held == 0,
     };
-    too_young || of_state
+    let domain = match &wanted.recipient {
+        Some(Addresses::Domain(domain)) => Some(domain),
+        _ => wanted.domain.as_ref(),
+    };
+    too_young || of_state || domain.is_some_and(|domain| !store.may_have_domain(domain))
 }
 
 /// Recipients by domain and by reason, at most so many rows of each.

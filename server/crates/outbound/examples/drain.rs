@@ -1,7 +1,7 @@
 //! How a long queue for many destinations drains: `cargo run -p outbound --example drain DIR [ENTRIES [DOMAINS]]`, by default 100,000
 //! entries over 10,000 domains, each with an MX of its own at a sink on the loopback.
 //!
-//! The store in DIR is filled first, so that every entry is read from the disk again; then the engine starts. Said are the time, the
+//! Both ends are in this process and have up to 500 connections: `ulimit -n` has to be 4,096 or so. The store in DIR is filled first, so that every entry is read from the disk again; then the engine starts. Said are the time, the
 //! rate, the memory at its highest, and what the store takes on the disk before and after.
 
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
@@ -19,7 +19,7 @@ use outbound::{Engine, Options};
 use queue::{Entry, Store};
 use store::DiskStore;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -62,21 +62,31 @@ async fn main() -> Outcome {
     let totals = store.totals();
     let (disk, memory) = (totals.disk_octets >> 20, rss_mb());
     println!("filled: {} entries, {disk} MB on disk, {memory} MB of memory", totals.waiting);
-    let (listener, taken) = (TcpListener::bind((LOOPBACK, 0)).await?, Arc::new(AtomicU64::new(0)));
+    // A client whose connection did not fit into a shorter line would wait for a greeting that never comes.
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((LOOPBACK, 0).into())?;
+    let (listener, taken) = (socket.listen(4_096)?, Arc::new(AtomicU64::new(0)));
     let mut options = Options::new("mx.example.org");
     options.mx_port = listener.local_addr()?.port();
-    tokio::spawn(sink(listener, Arc::clone(&taken)));
+    let sink = tokio::spawn(sink(listener, Arc::clone(&taken)));
     let began = clock::now();
     let engine = Engine::start(Arc::new(options), Arc::clone(&store) as Arc<dyn Store>, Arc::new(Everywhere));
     let (mut highest_mb, mut said) = (0, 0);
     while store.totals().waiting > 0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         highest_mb = highest_mb.max(rss_mb());
+        if sink.is_finished() {
+            return Err("the sink has ended".into());
+        }
         let seconds = clock::now().duration_since(began).as_secs();
         if seconds >= said + 5 {
             said = seconds;
-            let waiting = store.totals().waiting;
-            println!("  {seconds} s: {} taken, {waiting} wait", taken.load(Ordering::Relaxed));
+            let (view, stats, taken) = (store.census(1), engine.stats(), taken.load(Ordering::Relaxed));
+            let reason = view.reasons.first().map_or("", |row| &row.name);
+            let (waiting, active, deferred) = (view.waiting, stats.active, stats.deferred);
+            println!(
+                "  {seconds} s: {taken} taken, {active} active, {deferred} deferred, {waiting} wait: {reason}"
+            );
         }
     }
     let took_s = clock::now().duration_since(began).as_secs_f64();
@@ -121,7 +131,8 @@ async fn fill(store: &Arc<DiskStore>, entries: u64, domains: u64) -> Outcome {
 
 /// A server that takes everything.
 async fn sink(listener: TcpListener, taken: Arc<AtomicU64>) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let (stream, _) = listener.accept().await.expect("descriptors enough, see the top");
         let taken = Arc::clone(&taken);
         tokio::spawn(async move {
             // A client that hangs up ends its session.

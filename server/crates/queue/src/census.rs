@@ -80,6 +80,12 @@ impl Census {
         self.all.take(arrived, is_held);
     }
 
+    /// Whether there may be a recipient of this domain, given as A-labels in lower case. Only where more domains are in the queue than are
+    /// counted apart, the answer may be yes for nothing.
+    pub fn may_have_domain(&self, domain: &str) -> bool {
+        self.domains.named.contains_key(domain) || self.domains.rest.total() > 0
+    }
+
     /// When the oldest recipient arrived.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.all.oldest()
@@ -270,6 +276,7 @@ mod tests {
         };
         assert_eq!((view.domains, view.domains_left), (vec![row("one.example")], 1));
         assert_eq!((view.reasons, view.reasons_left), (vec![row("451 4.7.1 wait # s")], 1));
+        assert!(census.may_have_domain("two.example") && !census.may_have_domain("three.example"));
         census.count_out(&entries[1]);
         assert_eq!(census.view(9).domains[0].oldest, Some(Timestamp(5_000_000)));
     }

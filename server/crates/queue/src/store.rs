@@ -115,6 +115,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// What waits and what is held by domain and by reason, at most `limit` rows of each. Cheap likewise.
     fn census(&self, limit: usize) -> CensusView;
 
+    /// Whether any recipient may be of this domain, given as A-labels in lower case. Cheap likewise; a no is certain.
+    fn may_have_domain(&self, _domain: &str) -> bool {
+        true
+    }
+
     /// How long commits took, those that failed too. A store without a disk has nothing to tell.
     fn commit_latency(&self) -> HistogramView {
         HistogramView::default()

@@ -186,6 +186,10 @@ impl Store for MemoryStore {
         }
     }
 
+    fn may_have_domain(&self, domain: &str) -> bool {
+        self.state.lock().census.may_have_domain(domain)
+    }
+
     fn census(&self, limit: usize) -> CensusView {
         self.state.lock().census.view(limit)
     }

@@ -275,6 +275,10 @@ impl Store for DiskStore {
         }
     }
 
+    fn may_have_domain(&self, domain: &str) -> bool {
+        self.core.table.lock().census.may_have_domain(domain)
+    }
+
     fn commit_latency(&self) -> HistogramView {
         self.commits.view()
     }
