@@ -24,9 +24,10 @@ async fn services() -> Services {
         Arc::clone(&store),
         Arc::clone(&resolver),
     );
-    let plugins =
-        plugin_host::PluginHost::open(plugin_host::Options::default(), plugin_host::Services::default())
-            .unwrap();
+    // Every host reserves address space for its instances, and a test run has many hosts.
+    let mut options = plugin_host::Options::default();
+    options.limits.instances = 4;
+    let plugins = plugin_host::PluginHost::open(options, plugin_host::Services::default()).unwrap();
     let inbound_options = inbound::Options {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
