@@ -32,6 +32,30 @@ extern void __wasm_import_waxwing_mail_session_tls_cipher(uint8_t *);
 __attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("auth-user")))
 extern void __wasm_import_waxwing_mail_session_auth_user(uint8_t *);
 
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("auth-mechanism")))
+extern void __wasm_import_waxwing_mail_session_auth_mechanism(uint8_t *);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("may-relay")))
+extern int32_t __wasm_import_waxwing_mail_session_may_relay(void);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("protocol")))
+extern void __wasm_import_waxwing_mail_session_protocol(uint8_t *);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("server-name")))
+extern void __wasm_import_waxwing_mail_session_server_name(uint8_t *);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("local-ip")))
+extern void __wasm_import_waxwing_mail_session_local_ip(uint8_t *);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("local-port")))
+extern int32_t __wasm_import_waxwing_mail_session_local_port(void);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("tls-server-name")))
+extern void __wasm_import_waxwing_mail_session_tls_server_name(uint8_t *);
+
+__attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("tls-client-names")))
+extern void __wasm_import_waxwing_mail_session_tls_client_names(uint8_t *);
+
 __attribute__((__import_module__("waxwing:mail/session@0.1.0"), __import_name__("note")))
 extern void __wasm_import_waxwing_mail_session_note(uint8_t *, size_t, uint8_t *);
 
@@ -175,6 +199,17 @@ static uint8_t RET_AREA[(8+4*sizeof(void*))];
 void helo_policy_option_string_free(helo_policy_option_string_t *ptr) {
   if (ptr->is_some) {
     helo_policy_string_free(&ptr->val);
+  }
+}
+
+void helo_policy_list_string_free(helo_policy_list_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    helo_policy_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      helo_policy_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
   }
 }
 
@@ -460,6 +495,90 @@ bool waxwing_mail_session_auth_user(helo_policy_string_t *ret) {
   }
   *ret = option.val;
   return option.is_some;
+}
+
+bool waxwing_mail_session_auth_mechanism(helo_policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_auth_mechanism(ptr);
+  helo_policy_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (helo_policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool waxwing_mail_session_may_relay(void) {
+  int32_t ret = __wasm_import_waxwing_mail_session_may_relay();
+  return ret;
+}
+
+void waxwing_mail_session_protocol(helo_policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_protocol(ptr);
+  *ret = (helo_policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void waxwing_mail_session_server_name(helo_policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_server_name(ptr);
+  *ret = (helo_policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void waxwing_mail_session_local_ip(helo_policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_local_ip(ptr);
+  *ret = (helo_policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+uint16_t waxwing_mail_session_local_port(void) {
+  int32_t ret = __wasm_import_waxwing_mail_session_local_port();
+  return (uint16_t) (ret);
+}
+
+bool waxwing_mail_session_tls_server_name(helo_policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_tls_server_name(ptr);
+  helo_policy_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (helo_policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void waxwing_mail_session_tls_client_names(helo_policy_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_waxwing_mail_session_tls_client_names(ptr);
+  *ret = (helo_policy_list_string_t) { (helo_policy_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
 bool waxwing_mail_session_note(helo_policy_string_t *key, helo_policy_string_t *ret) {

@@ -19,6 +19,11 @@ typedef struct {
   helo_policy_string_t val;
 } helo_policy_option_string_t;
 
+typedef struct {
+  helo_policy_string_t *ptr;
+  size_t len;
+} helo_policy_list_string_t;
+
 typedef uint8_t waxwing_mail_log_level_t;
 
 #define WAXWING_MAIL_LOG_LEVEL_TRACE 0
@@ -148,6 +153,21 @@ extern bool waxwing_mail_session_helo(helo_policy_string_t *ret);
 extern bool waxwing_mail_session_tls_version(helo_policy_string_t *ret);
 extern bool waxwing_mail_session_tls_cipher(helo_policy_string_t *ret);
 extern bool waxwing_mail_session_auth_user(helo_policy_string_t *ret);
+extern bool waxwing_mail_session_auth_mechanism(helo_policy_string_t *ret);
+// as in AUTH, upper case; none when a proxy said who it is
+// Whether this client may send to any domain, by its user or its address: mail on its way out.
+extern bool waxwing_mail_session_may_relay(void);
+extern void waxwing_mail_session_protocol(helo_policy_string_t *ret);
+// SMTP, ESMTP or LMTP
+extern void waxwing_mail_session_server_name(helo_policy_string_t *ret);
+// this host, as in its greeting
+extern void waxwing_mail_session_local_ip(helo_policy_string_t *ret);
+// where the connection arrived
+extern uint16_t waxwing_mail_session_local_port(void);
+extern bool waxwing_mail_session_tls_server_name(helo_policy_string_t *ret);
+// the name that the client asked for (SNI)
+// Of a client whose certificate an authority vouches for: mail addresses and names, or else the common name.
+extern void waxwing_mail_session_tls_client_names(helo_policy_list_string_t *ret);
 extern bool waxwing_mail_session_note(helo_policy_string_t *key, helo_policy_string_t *ret);
 // shared by the plugins of this session
 extern void waxwing_mail_session_set_note(helo_policy_string_t *key, helo_policy_string_t *value);
@@ -171,6 +191,8 @@ void exports_waxwing_mail_on_rcpt_rcpt(exports_waxwing_mail_on_rcpt_mailbox_t *r
 // Helper Functions
 
 void helo_policy_option_string_free(helo_policy_option_string_t *ptr);
+
+void helo_policy_list_string_free(helo_policy_list_string_t *ptr);
 
 void helo_policy_tuple2_string_string_free(helo_policy_tuple2_string_string_t *ptr);
 

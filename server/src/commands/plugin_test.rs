@@ -1,7 +1,7 @@
 //! `plugin test`: one plugin, one message, one scripted session, in the real host with services of its own.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use config::Config;
-use hooks::{Answer, Hooks, Request, SessionFacts, SessionHooks, Stage, TransactionFacts, Verdict};
+use hooks::{Answer, Hooks, Protocol, Request, SessionFacts, SessionHooks, Stage, TransactionFacts, Verdict};
 use model::{Content, Envelope, Mailbox, QueueId, Reply, ReversePath, SessionId};
 use plugin_host::{Grants, Limits, PluginHost, PluginOptions, Services};
 use serde::Serialize;
@@ -105,7 +105,7 @@ fn read_message(file: &Path) -> Result<Bytes> {
 
 /// The plugin's options: of the command line, else of the configuration, else everything granted.
 fn options(test: &PluginTest, name: &str) -> Result<(PluginOptions, Limits)> {
-    let everything = Grants { kv: true, dns: true, http: Vec::new() };
+    let everything = Grants { kv: true, dns: true, ..Grants::default() };
     let mut options = PluginOptions { grants: everything, ..PluginOptions::default() };
     let mut limits = Limits::default();
     let named = test.reading.file.config.as_deref();
@@ -117,8 +117,11 @@ fn options(test: &PluginTest, name: &str) -> Result<(PluginOptions, Limits)> {
         }
     }
     if let Some(granted) = &test.grant {
-        options.grants =
-            Grants { kv: granted.contains(&Grant::Kv), dns: granted.contains(&Grant::Dns), http: Vec::new() };
+        options.grants = Grants {
+            kv: granted.contains(&Grant::Kv),
+            dns: granted.contains(&Grant::Dns),
+            ..Grants::default()
+        };
     }
     let settings = match &test.settings_file {
         Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?),
@@ -154,8 +157,13 @@ impl<'a> Script<'a> {
             peer: SocketAddr::new(test.ip, 40_000),
             peer_name: None,
             helo: None,
+            protocol: Protocol::default(),
             tls: None,
             auth_user: None,
+            auth_mechanism: None,
+            may_relay: false,
+            server_name: "mx.example.org".into(),
+            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
         };
         let transaction = TransactionFacts {
             id: QueueId(1),
@@ -197,6 +205,7 @@ impl<'a> Script<'a> {
             return Ok(false);
         }
         self.session.helo = Some(test.ehlo.clone());
+        self.session.protocol = Protocol::Esmtp;
         if !self.ask(Request::Ehlo { name: &test.ehlo }, &test.ehlo, false).await {
             return Ok(false);
         }

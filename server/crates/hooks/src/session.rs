@@ -1,5 +1,6 @@
 //! What is asked during a session, with what is known at that moment, and what comes back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use model::{Content, Envelope, Mailbox, Param, QueueId, ReversePath, SessionId};
 
-use crate::{Stages, Verdict};
+use crate::{RecipientVerdict, Stages, Verdict};
 
 /// A boxed future, so that the traits here can be used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -23,8 +24,38 @@ pub struct SessionFacts {
     pub peer_name: Option<String>,
     /// The name given with HELO, EHLO or LHLO.
     pub helo: Option<String>,
+    pub protocol: Protocol,
     pub tls: Option<TlsFacts>,
     pub auth_user: Option<String>,
+    /// As AUTH named it; nothing when a proxy said who the user is.
+    pub auth_mechanism: Option<String>,
+    /// Whether the client may send to any domain, by its user or its address.
+    pub may_relay: bool,
+    /// This host, as in its greeting.
+    pub server_name: Arc<str>,
+    /// Where the connection arrived.
+    pub local: SocketAddr,
+}
+
+/// What the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// It said HELO, or nothing yet.
+    #[default]
+    Smtp,
+    Esmtp,
+    Lmtp,
+}
+
+impl Protocol {
+    /// The name, as in the trace field of a message (RFC 5321 section 4.4.2).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "SMTP",
+            Self::Esmtp => "ESMTP",
+            Self::Lmtp => "LMTP",
+        }
+    }
 }
 
 /// What was agreed on in the TLS handshake.
@@ -33,6 +64,10 @@ pub struct TlsFacts {
     /// `TLSv1.3`, as RFC 8314 section 4.3 writes it.
     pub version: String,
     pub cipher: String,
+    /// The name that the client asked for.
+    pub server_name: Option<String>,
+    /// Of a client whose certificate an authority vouches for: mail addresses and names, or else the common name.
+    pub client_names: Vec<String>,
 }
 
 /// What is known of the transaction under way.
@@ -96,6 +131,8 @@ pub struct Answer {
     pub envelope: Option<Envelope>,
     /// The message after the plugins' edits, when there were any.
     pub content: Option<Content>,
+    /// What was decided of single recipients at the message stage, by their numbers. It counts when the message is taken on.
+    pub recipients: BTreeMap<u32, RecipientVerdict>,
 }
 
 /// Whoever extends the server. Shared by all sessions.

@@ -58,6 +58,23 @@ impl Verdict {
     }
 }
 
+/// What becomes of one recipient when others get the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecipientVerdict {
+    /// Not taken on, with a reply of 4xx or 5xx. Where the client hears no reply for each recipient, its sender is told of
+    /// 5xx by a report, and with 4xx this server tries later in the client's place.
+    Refuse(Reply),
+    /// Held in the queue, for this reason.
+    Hold(String),
+}
+
+impl RecipientVerdict {
+    /// A refusal with a reply whose enhanced status fits its code; nothing when the code refuses nothing.
+    pub fn refuse(reply: Reply) -> Option<Self> {
+        (400..=599).contains(&reply.code).then(|| Self::Refuse(fit(reply, |_| true, (550, (5, 7, 1)))))
+    }
+}
+
 type Fallback = (u16, (u8, u16, u16));
 
 fn fit(mut reply: Reply, fits: impl Fn(u16) -> bool, (code, status): Fallback) -> Reply {
@@ -94,5 +111,13 @@ mod tests {
         assert_eq!(verdict, Verdict::TempFail(Reply::new(452, (4, 7, 1), "refused by policy")));
         let verdict = Verdict::Disconnect(Reply::new(554, (5, 7, 0), "bye")).with_fitting_reply();
         assert_eq!(verdict, Verdict::Disconnect(Reply::new(554, (5, 7, 0), "bye")));
+    }
+
+    #[test]
+    fn one_recipient_is_refused_with_a_reply_that_refuses() {
+        let refusal = RecipientVerdict::refuse(Reply::new(452, (5, 2, 2), "full"));
+        assert_eq!(refusal, Some(RecipientVerdict::Refuse(Reply::new(452, (4, 7, 1), "full"))));
+        assert_eq!(RecipientVerdict::refuse(Reply::plain(250, "fine")), None);
+        assert_eq!(RecipientVerdict::refuse(Reply::plain(600, "no")), None);
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use accounts::{Channel, Exchange, Failure, Moment, Step, User};
-use hooks::{Request, Stage};
+use hooks::{Protocol, Request, Stage};
 use model::Reply;
 use smtp::server::Answer;
 use smtp::{ClientAttributes, Known};
@@ -82,7 +82,8 @@ impl Connection {
         if answer == Answer::Proceed {
             info!(session = %self.facts.id, peer = %self.facts.peer.ip(), mechanism, user = %name, "authenticated");
             count(&self.shared.stats.authenticated);
-            Arc::make_mut(&mut self.facts).auth_user = Some(name);
+            let facts = Arc::make_mut(&mut self.facts);
+            (facts.auth_user, facts.auth_mechanism) = (Some(name), Some(mechanism.to_ascii_uppercase()));
             self.user = Some(user);
         }
         answer
@@ -118,6 +119,7 @@ impl Connection {
         take_over(&mut facts.peer_name, client.name);
         take_over(&mut facts.helo, client.helo);
         facts.auth_user = user.as_ref().map(|user| user.name.to_string());
+        (facts.auth_mechanism, facts.protocol) = (None, Protocol::default());
         self.session.set_authenticated(user.is_some());
         self.user = user;
         info!(session = %self.facts.id, peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), "a proxy speaks for this client");

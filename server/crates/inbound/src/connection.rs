@@ -1,11 +1,11 @@
 //! One connection: moves bytes between the socket and the session, and tells the session of time.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use accounts::User;
-use hooks::{Request, SessionFacts, SessionHooks, TlsFacts};
+use hooks::{Protocol, Request, SessionFacts, SessionHooks, TlsFacts};
 use smtp::server::{Channel, CloseReason, Session};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -14,10 +14,14 @@ use tracing::{debug, info};
 use crate::authentication::Pending;
 use crate::fate::Fate;
 use crate::options::{ListenerOptions, Options, TlsMode};
+use crate::policy;
 use crate::server::Shared;
 use crate::stats::count;
 use crate::stream::Stream;
 use crate::transaction::Transaction;
+
+/// What a socket that does not know its own address has: one that was closed again.
+const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// A connection with its session, its hooks and its transaction.
 pub(crate) struct Connection {
@@ -55,8 +59,13 @@ impl Connection {
             peer,
             peer_name: None,
             helo: None,
+            protocol: Protocol::default(),
             tls: None,
             auth_user: None,
+            auth_mechanism: None,
+            may_relay: policy::may_relay(peer.ip(), &options),
+            server_name: options.hostname.clone(),
+            local: stream.local_addr().unwrap_or(UNKNOWN_ADDRESS),
         };
         let session = listener.session.clone();
         let mut connection = Self {
@@ -181,11 +190,9 @@ impl Connection {
         }
         let facts = self.stream.tls().map(|connection| certificates.facts(connection));
         let known = Arc::make_mut(&mut self.facts);
-        known.helo = None;
-        known.auth_user = None;
-        known.tls = facts
-            .as_ref()
-            .map(|facts| TlsFacts { version: facts.version.to_owned(), cipher: facts.cipher.clone() });
+        (known.helo, known.protocol) = (None, Protocol::default());
+        (known.auth_user, known.auth_mechanism) = (None, None);
+        known.tls = facts.as_ref().map(tls_facts);
         self.tls = facts;
         (self.user, self.pending_auth) = (None, None);
         self.extended = false;
@@ -215,5 +222,14 @@ impl Connection {
 
     pub(crate) fn closed(&mut self, reason: CloseReason) {
         debug!(session = %self.facts.id, reason = reason.name(), "closed");
+    }
+}
+
+fn tls_facts(facts: &tls::Facts) -> TlsFacts {
+    TlsFacts {
+        version: facts.version.to_owned(),
+        cipher: facts.cipher.clone(),
+        server_name: facts.server_name.clone(),
+        client_names: facts.client_identities.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hooks::{Request, Stage};
+use hooks::{Protocol, Request, Stage};
 use message::ShapeLimits;
 use model::{Content, ForwardPath, Param, Reply, ReversePath};
 use smtp::server::{Answer, Event};
@@ -11,6 +11,7 @@ use tracing::info;
 
 use crate::commit::{self, Circumstances};
 use crate::connection::Connection;
+use crate::options::Kind;
 use crate::policy;
 use crate::reception::Reception;
 use crate::stats::count;
@@ -64,12 +65,20 @@ impl Connection {
     }
 
     async fn hello(&mut self, name: String, extended: bool) -> Answer {
+        let protocol = match (self.listener.kind, extended) {
+            (Kind::Lmtp, _) => Protocol::Lmtp,
+            (_, true) => Protocol::Esmtp,
+            (_, false) => Protocol::Smtp,
+        };
+        let before = std::mem::replace(&mut Arc::make_mut(&mut self.facts).protocol, protocol);
         let verdict = self.ask(Request::Ehlo { name: &name }).await;
         let answer = self.session_verdict(Stage::Ehlo, verdict);
         // A greeting that was refused did not happen.
         if answer == Answer::Proceed {
             self.extended = extended;
             Arc::make_mut(&mut self.facts).helo = Some(name);
+        } else {
+            Arc::make_mut(&mut self.facts).protocol = before;
         }
         answer
     }
@@ -211,7 +220,7 @@ impl Connection {
     }
 
     /// Whether this client may send to any domain.
-    fn may_relay(&self) -> bool {
+    pub(crate) fn may_relay(&self) -> bool {
         self.user.is_some() || policy::may_relay(self.facts.peer.ip(), &self.options)
     }
 }

@@ -18,6 +18,11 @@ impl Connection {
         if !self.hooks.stages().contains(request.stage()) {
             return (Verdict::Proceed, None);
         }
+        // It comes and goes with AUTH, with XCLIENT and with what the postmaster grants.
+        let may_relay = self.may_relay();
+        if self.facts.may_relay != may_relay {
+            Arc::make_mut(&mut self.facts).may_relay = may_relay;
+        }
         let transaction = self.transaction.as_ref().map(|transaction| &transaction.facts);
         let stage = request.stage();
         let answer = self.hooks.ask(request, &self.facts, transaction).await;

@@ -17,5 +17,6 @@ wasmtime::component::bindgen!({
         "waxwing:mail/random.bytes": trappable,
         "waxwing:mail/kv": async,
         "waxwing:mail/dns": async,
+        "waxwing:mail/http": async,
     },
 });

@@ -17,7 +17,7 @@ use crate::{Limits, LoadError};
 /// The version of the interfaces that this host offers.
 const VERSION: &str = "0.1.0";
 /// The interfaces that a plugin may import from `waxwing:mail`.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "types",
     "session",
     "transaction",
@@ -29,6 +29,7 @@ const OURS: [&str; 11] = [
     "metrics",
     "kv",
     "dns",
+    "http",
 ];
 /// The packages of the locked-down WASI 0.2.
 const WASI: [&str; 6] =

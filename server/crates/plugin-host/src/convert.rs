@@ -1,6 +1,6 @@
 //! Values of `model` and `hooks` as guests see them, and back, checked.
 
-use hooks::Verdict;
+use hooks::{RecipientVerdict, Verdict};
 use model::{Domain, EnhancedStatus, Mailbox, Param, Reply, ReversePath};
 
 use crate::bindings::waxwing::mail::types as wit;
@@ -64,6 +64,13 @@ pub(crate) fn verdict_in(verdict: wit::Verdict) -> Verdict {
         wit::Verdict::Quarantine(reason) => Verdict::Quarantine(one_line(&reason)),
     };
     verdict.with_fitting_reply()
+}
+
+/// A reply that refuses one recipient.
+pub(crate) fn refusal_in(reply: wit::Reply) -> Result<RecipientVerdict, wit::Error> {
+    let code = reply.code;
+    let refusal = RecipientVerdict::refuse(reply_in(reply));
+    refusal.ok_or_else(|| wit::Error::BadInput(format!("{code} refuses nothing; 4xx and 5xx do")))
 }
 
 fn reply_in(reply: wit::Reply) -> Reply {

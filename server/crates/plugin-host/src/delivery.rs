@@ -190,7 +190,7 @@ impl<'a> Question<'a> {
                 live = Some(Box::new(made));
             }
             let live = live.as_mut().ok_or_else(|| wasmtime::Error::msg("there is no instance"))?;
-            self.prepare(live);
+            self.prepare(live, Spent::within(began, wall));
             hook(live).await
         };
         let outcome = Budgeted::new(asking, &self.meter, self.host.ticker.awake(), began, wall).await;
@@ -213,13 +213,13 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn prepare(&self, live: &mut Live) {
+    fn prepare(&self, live: &mut Live, spent: Spent) {
         let state = live.store.data_mut();
         state.hook = self.stage.name();
         state.session = None;
         state.transaction = Some(self.message.clone());
         state.overlay = Overlay::default();
-        state.spent = Spent::default();
+        state.spent = spent;
         state.memory.refused = false;
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     mail::metrics::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     mail::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     mail::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    mail::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

@@ -17,7 +17,7 @@
 //! Hooks never fail.
 //! Cancel safety: a dropped question abandons the instances that were answering it (see
 //! `hooks::SessionHooks::ask`).
-//! Known gaps: on-outcome is recognised but not asked yet; outgoing HTTP is not offered.
+//! Known gaps: none.
 
 mod bindings;
 mod breaker;
@@ -37,6 +37,7 @@ mod options;
 mod outline;
 mod overlay;
 mod plugin;
+mod reach;
 mod services;
 mod session;
 mod state;
@@ -51,5 +52,6 @@ pub use limits::{LimitOverrides, Limits};
 pub use loader::LoadReport;
 pub use metrics::{Series, SeriesValue};
 pub use options::{Grants, OnFailure, Options, PluginOptions, Services, WallClock};
+pub use reach::{HttpHost, NoHttpHost, everywhere};
 pub use status::{PluginStatus, Refusal, Status};
 pub use watch::Watch;

@@ -27,6 +27,16 @@ pub struct Limits {
     pub log_line_octets: usize,
     /// Questions to DNS in one hook; each zone of a `dnsbl` is one.
     pub dns_questions_per_hook: u32,
+    /// Requests to other hosts over HTTP in one hook.
+    pub http_requests_per_hook: u32,
+    /// The same in one session, for each plugin.
+    pub http_requests_per_session: u32,
+    /// Time that one of them may take; a hook's time bounds it too.
+    pub http_time: Duration,
+    /// Octets of a request, its header included.
+    pub http_request_octets: usize,
+    /// Octets of an answer's body.
+    pub http_answer_octets: u64,
     /// Calls of the key-value store in one hook.
     pub kv_calls_per_hook: u32,
     /// Octets of a key.
@@ -65,6 +75,11 @@ impl Default for Limits {
             log_lines_per_hook: 100,
             log_line_octets: 4_096,
             dns_questions_per_hook: 50,
+            http_requests_per_hook: 10,
+            http_requests_per_session: 200,
+            http_time: Duration::from_secs(5),
+            http_request_octets: 32 << 20,
+            http_answer_octets: 1 << 20,
             kv_calls_per_hook: 200,
             kv_key_octets: 512,
             kv_value_octets: 64 << 10,

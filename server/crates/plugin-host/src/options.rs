@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hooks::Networks;
 use model::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::{LimitOverrides, Limits};
+use crate::{HttpHost, LimitOverrides, Limits};
 
 /// All that a host needs to know.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +55,14 @@ pub struct Grants {
     pub kv: bool,
     pub dns: bool,
     /// Hosts that may be asked over HTTP.
-    pub http: Vec<String>,
+    pub http: Vec<HttpHost>,
+    /// Networks of this site that those hosts may be in. An address in `http` stands for itself and needs none.
+    #[serde(serialize_with = "networks")]
+    pub http_private: Networks,
+}
+
+fn networks<S: Serializer>(networks: &Networks, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(&networks.0)
 }
 
 /// What a hook's answer is when its plugin fails.
@@ -78,17 +86,22 @@ pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Services {
     pub kv: Option<Arc<dyn hooks::KeyValue>>,
     pub dns: Option<Arc<dyn dns::Resolver>>,
+    pub http: Option<Arc<dyn hooks::HttpClient>>,
     pub wall_clock: WallClock,
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { kv: None, dns: None, wall_clock: Arc::new(clock::wall) }
+        Self { kv: None, dns: None, http: None, wall_clock: Arc::new(clock::wall) }
     }
 }
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Services").field("kv", &self.kv).field("dns", &self.dns).finish_non_exhaustive()
+        f.debug_struct("Services")
+            .field("kv", &self.kv)
+            .field("dns", &self.dns)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
     }
 }

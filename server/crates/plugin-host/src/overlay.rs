@@ -3,11 +3,12 @@
 //! Each plugin works on a clone of what the earlier ones left; the clone takes their place when its hook ends
 //! well.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hooks::TransactionFacts;
+use hooks::{RecipientVerdict, TransactionFacts};
 use message::{Draft, Structure};
 use model::{Content, Envelope};
 
@@ -16,6 +17,8 @@ use model::{Content, Envelope};
 pub(crate) struct Overlay {
     /// The edited envelope; nothing while nobody touched it.
     envelope: Option<Envelope>,
+    /// What was decided of single recipients. Those that are refused stay in the envelope, for who tells of it.
+    pub(crate) recipients: BTreeMap<u32, RecipientVerdict>,
     /// The message with the bodies that earlier plugins wrote.
     content: Option<Content>,
     draft: Option<Draft>,
@@ -52,6 +55,11 @@ impl Overlay {
         self.envelope.get_or_insert_with(|| facts.envelope.clone())
     }
 
+    /// Whether a recipient was refused by itself.
+    pub(crate) fn is_refused(&self, id: u32) -> bool {
+        matches!(self.recipients.get(&id), Some(RecipientVerdict::Refuse(_)))
+    }
+
     /// The message as it can be read and edited; its header block is read at the first call.
     pub(crate) fn draft(&mut self, facts: Option<&TransactionFacts>) -> Result<&mut Draft, NoDraft> {
         if self.draft.is_none() {
@@ -84,12 +92,19 @@ impl Overlay {
     }
 
     /// What was changed, at the end of the question.
-    pub(crate) fn finish(mut self) -> io::Result<(Option<Envelope>, Option<Content>)> {
+    pub(crate) fn finish(mut self) -> io::Result<Edited> {
         self.settle()?;
         let content = match self.draft {
             Some(draft) if draft.is_edited() => Some(draft.into_content()?),
             _ => self.content,
         };
-        Ok((self.envelope, content))
+        Ok(Edited { envelope: self.envelope, content, recipients: self.recipients })
     }
+}
+
+/// What a question's plugins have changed between them.
+pub(crate) struct Edited {
+    pub(crate) envelope: Option<Envelope>,
+    pub(crate) content: Option<Content>,
+    pub(crate) recipients: BTreeMap<u32, RecipientVerdict>,
 }

@@ -3,6 +3,7 @@
 mod authentication;
 mod config;
 mod dns;
+mod http;
 mod kv;
 mod log;
 mod measures;

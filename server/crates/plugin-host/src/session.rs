@@ -84,9 +84,10 @@ impl PluginSession {
             }
         }
         match overlay.finish() {
-            Ok((envelope, content)) => {
-                answer.envelope = envelope;
-                answer.content = content;
+            Ok(edited) => {
+                answer.envelope = edited.envelope;
+                answer.content = edited.content;
+                answer.recipients = edited.recipients;
             }
             // Nothing of a message whose edits are lost may go on as if they had never been asked for.
             Err(error) => {
@@ -162,7 +163,7 @@ impl PluginSession {
                 live = Some(Box::new(Live::make(plugin, &host, &notes, &meter, &waiting).await?));
             }
             let Some(live) = live.as_mut() else { return Ok(Verdict::Proceed) };
-            prepare(live, question, overlay);
+            prepare(live, question, overlay, Spent::within(began, wall));
             live.call(&question.request).await
         };
         let outcome = Budgeted::new(asking, &meter, host.ticker.awake(), began, wall).await;
@@ -192,13 +193,13 @@ impl PluginSession {
 }
 
 /// Hands the hook its facts and a clean account.
-fn prepare(live: &mut Live, question: Question<'_>, overlay: Overlay) {
+fn prepare(live: &mut Live, question: Question<'_>, overlay: Overlay, spent: Spent) {
     let state = live.store.data_mut();
     state.hook = question.request.stage().name();
     state.session = Some(question.session.clone());
     state.transaction = question.transaction.cloned();
     state.overlay = overlay;
-    state.spent = Spent::default();
+    state.spent = spent;
     state.memory.refused = false;
 }
 

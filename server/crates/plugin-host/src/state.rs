@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hooks::{SessionFacts, TransactionFacts};
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) transaction: Option<Arc<TransactionFacts>>,
     pub(crate) overlay: Overlay,
     pub(crate) spent: Spent,
+    /// Requests over HTTP since the instance was made.
+    pub(crate) http_requests: u32,
     pub(crate) memory: Memory,
     /// Made when the guest first asks for it: small guests never do.
     pub(crate) wasi: Option<Box<Wasi>>,
@@ -37,10 +40,13 @@ pub(crate) struct State {
 /// What the running hook has used of its limits.
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
+    /// When the hook's wall time is over.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) log_lines: u32,
     pub(crate) lines_lost: u32,
     pub(crate) dns_questions: u32,
     pub(crate) kv_calls: u32,
+    pub(crate) http_requests: u32,
     pub(crate) additions: u32,
     pub(crate) body_octets: u64,
     pub(crate) body_pieces: u32,
@@ -55,6 +61,13 @@ pub(crate) struct Memory {
     table_elements: usize,
     /// Growth was refused in the running hook: a trap that follows is most likely its consequence.
     pub(crate) refused: bool,
+}
+
+impl Spent {
+    /// A clean account of a hook that began then.
+    pub(crate) fn within(began: Instant, wall: Duration) -> Self {
+        Self { deadline: Some(began + wall), ..Self::default() }
+    }
 }
 
 impl State {
@@ -74,6 +87,7 @@ impl State {
             transaction: None,
             overlay: Overlay::default(),
             spent: Spent::default(),
+            http_requests: 0,
             memory,
             wasi: None,
         }

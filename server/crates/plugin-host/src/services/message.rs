@@ -7,7 +7,7 @@ use message::{BodyError, Draft, HeaderError, PartError};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::waxwing::mail::transaction::{Host, Part, Recipient};
-use crate::bindings::waxwing::mail::types::{Error, Header, Mailbox, Param};
+use crate::bindings::waxwing::mail::types::{Error, Header, Mailbox, Param, Reply};
 use crate::overlay::NoDraft;
 use crate::services::parts::{part_out, read_error};
 use crate::state::State;
@@ -46,6 +46,18 @@ impl Host for State {
 
     fn remove_recipient(&mut self, id: u32) -> Result<(), Error> {
         self.drop_recipient(id)
+    }
+
+    fn set_recipient(&mut self, id: u32, address: Mailbox) -> Result<(), Error> {
+        self.readdress_recipient(id, &address)
+    }
+
+    fn refuse_recipient(&mut self, id: u32, reply: Reply) -> Result<(), Error> {
+        self.refuse_one(id, reply)
+    }
+
+    fn hold_recipient(&mut self, id: u32, reason: String) -> Result<(), Error> {
+        self.hold_one(id, &reason)
     }
 
     fn size(&mut self) -> u32 {

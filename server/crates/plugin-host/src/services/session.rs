@@ -50,6 +50,40 @@ impl Host for State {
         self.of_session(|session| session.auth_user.clone())
     }
 
+    fn auth_mechanism(&mut self) -> Option<String> {
+        self.of_session(|session| session.auth_mechanism.clone())
+    }
+
+    fn may_relay(&mut self) -> bool {
+        self.of_session(|session| session.may_relay)
+    }
+
+    fn protocol(&mut self) -> String {
+        self.of_session(|session| session.protocol.name().to_owned())
+    }
+
+    fn server_name(&mut self) -> String {
+        self.of_session(|session| session.server_name.to_string())
+    }
+
+    fn local_ip(&mut self) -> String {
+        self.of_session(|session| session.local.ip().to_canonical().to_string())
+    }
+
+    fn local_port(&mut self) -> u16 {
+        self.of_session(|session| session.local.port())
+    }
+
+    fn tls_server_name(&mut self) -> Option<String> {
+        self.of_session(|session| session.tls.as_ref().and_then(|tls| tls.server_name.clone()))
+    }
+
+    fn tls_client_names(&mut self) -> Vec<String> {
+        self.of_session(|session| {
+            session.tls.as_ref().map(|tls| tls.client_names.clone()).unwrap_or_default()
+        })
+    }
+
     fn note(&mut self, key: String) -> Option<String> {
         self.notes.lock().get(&key).cloned()
     }

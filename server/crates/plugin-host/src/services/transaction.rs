@@ -1,11 +1,11 @@
 //! `transaction`, its envelope: who the message is from and for, with this hook's edits.
 
-use hooks::TransactionFacts;
+use hooks::{RecipientVerdict, TransactionFacts};
 use model::{Envelope, ReversePath};
 
 use crate::bindings::waxwing::mail::transaction::Recipient;
-use crate::bindings::waxwing::mail::types::{Error, Mailbox, Param};
-use crate::convert::{mailbox_in, mailbox_out, params_in, params_out, sender_out};
+use crate::bindings::waxwing::mail::types::{Error, Mailbox, Param, Reply};
+use crate::convert::{mailbox_in, mailbox_out, one_line, params_in, params_out, refusal_in, sender_out};
 use crate::state::State;
 
 impl State {
@@ -43,7 +43,8 @@ impl State {
             params: params_out(&recipient.params),
             original: mailbox_out(&recipient.original),
         };
-        envelope.recipients.iter().skip(offset as usize).take(limit as usize).map(copy).collect()
+        let shown = envelope.recipients.iter().filter(|recipient| !self.overlay.is_refused(recipient.id));
+        shown.skip(offset as usize).take(limit as usize).map(copy).collect()
     }
 
     pub(super) fn new_recipient(&mut self, address: &Mailbox, params: Vec<Param>) -> Result<u32, Error> {
@@ -58,12 +59,50 @@ impl State {
     }
 
     pub(super) fn drop_recipient(&mut self, id: u32) -> Result<(), Error> {
-        let envelope = self.envelope().ok_or_else(no_transaction)?;
-        if !envelope.recipients.iter().any(|recipient| recipient.id == id) {
-            return Err(Error::NotFound);
-        }
+        self.check_recipient(id)?;
         self.envelope_mut()?.remove_recipient(id);
+        self.overlay.recipients.remove(&id);
         Ok(())
+    }
+
+    pub(super) fn readdress_recipient(&mut self, id: u32, address: &Mailbox) -> Result<(), Error> {
+        let address = mailbox_in(address)?;
+        self.check_recipient(id)?;
+        let recipients = &mut self.envelope_mut()?.recipients;
+        let recipient = recipients.iter_mut().find(|recipient| recipient.id == id).ok_or(Error::NotFound)?;
+        recipient.address = address;
+        Ok(())
+    }
+
+    pub(super) fn refuse_one(&mut self, id: u32, reply: Reply) -> Result<(), Error> {
+        self.check_message_stage()?;
+        self.check_recipient(id)?;
+        self.overlay.recipients.insert(id, refusal_in(reply)?);
+        Ok(())
+    }
+
+    pub(super) fn hold_one(&mut self, id: u32, reason: &str) -> Result<(), Error> {
+        self.check_message_stage()?;
+        self.check_recipient(id)?;
+        self.overlay.recipients.entry(id).or_insert_with(|| RecipientVerdict::Hold(one_line(reason)));
+        Ok(())
+    }
+
+    /// A recipient that was refused is there no more.
+    fn check_recipient(&self, id: u32) -> Result<(), Error> {
+        let envelope = self.envelope().ok_or_else(no_transaction)?;
+        let is_there = envelope.recipients.iter().any(|recipient| recipient.id == id);
+        if is_there && !self.overlay.is_refused(id) { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Before the message is whole the verdict of on-rcpt refuses and holds.
+    fn check_message_stage(&self) -> Result<(), Error> {
+        match self.transaction.as_deref() {
+            Some(TransactionFacts { content: Some(_), .. }) => Ok(()),
+            _ => {
+                Err(Error::Unavailable("recipients are refused and held one by one in on-message".to_owned()))
+            }
+        }
     }
 
     /// Takes one off what the hook may add.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::{Answer, Hooks, Request, SessionFacts, SessionHooks, TransactionFacts};
+use hooks::{Answer, Hooks, Protocol, Request, SessionFacts, SessionHooks, TransactionFacts};
 use model::{Content, Envelope, Mailbox, QueueId, ReversePath, SessionId};
 use plugin_host::{LoadReport, Options, PluginHost, PluginStatus, Services};
 use tempfile::TempDir;
@@ -102,8 +102,13 @@ pub(crate) fn facts() -> Arc<SessionFacts> {
         peer: "192.0.2.1:4711".parse().unwrap(),
         peer_name: Some("client.example.net".to_owned()),
         helo: Some("client".to_owned()),
+        protocol: Protocol::Esmtp,
         tls: None,
         auth_user: None,
+        auth_mechanism: None,
+        may_relay: false,
+        server_name: "mx.example.org".into(),
+        local: "192.0.2.25:25".parse().unwrap(),
     })
 }
 
