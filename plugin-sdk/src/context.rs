@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::headers::Headers;
-use crate::{Error, Mailbox, Param, Recipient, host};
+use crate::{Error, Mailbox, Param, Recipient, Reply, host};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How many recipients are asked for at once.
@@ -37,7 +37,7 @@ impl Context {
     /// Who has connected; `::ffff:192.0.2.1` is given as `192.0.2.1`, what is no address as `0.0.0.0`.
     #[must_use]
     pub fn peer_ip(&self) -> IpAddr {
-        host::peer_ip().parse().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip: IpAddr| ip.to_canonical())
+        address(&host::peer_ip())
     }
 
     /// The client's port.
@@ -74,6 +74,54 @@ impl Context {
     #[must_use]
     pub fn auth_user(&self) -> Option<String> {
         host::auth_user()
+    }
+
+    /// How the client proved it, in upper case; `None` when a proxy said who it is.
+    #[must_use]
+    pub fn auth_mechanism(&self) -> Option<String> {
+        host::auth_mechanism()
+    }
+
+    /// Whether the client may send to any domain, by its user or its address: mail on its way out.
+    #[must_use]
+    pub fn may_relay(&self) -> bool {
+        host::may_relay()
+    }
+
+    /// `SMTP`, `ESMTP` or `LMTP`.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        host::protocol()
+    }
+
+    /// The server's own name, as in its greeting.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        host::server_name()
+    }
+
+    /// Where the connection arrived, as [`peer_ip`](Context::peer_ip).
+    #[must_use]
+    pub fn local_ip(&self) -> IpAddr {
+        address(&host::local_ip())
+    }
+
+    /// The port where the connection arrived.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        host::local_port()
+    }
+
+    /// The name that the client asked for in the TLS handshake.
+    #[must_use]
+    pub fn tls_server_name(&self) -> Option<String> {
+        host::tls_server_name()
+    }
+
+    /// Of a client whose certificate an authority vouches for: mail addresses and names, or else the common name.
+    #[must_use]
+    pub fn tls_client_names(&self) -> Vec<String> {
+        host::tls_client_names()
     }
 
     /// A note that a plugin of this session left.
@@ -150,6 +198,35 @@ impl Context {
         host::remove_recipient(id)
     }
 
+    /// Another address for a recipient; its parameters, and who it was named as, stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::BadInput`].
+    pub fn set_recipient(&self, id: u32, address: &Mailbox) -> Result<(), Error> {
+        host::set_recipient(id, address)
+    }
+
+    /// In [`Plugin::message`](crate::Plugin::message) alone: this recipient does not get the message, whatever the others
+    /// get. By LMTP and PRDR the client hears the reply. By SMTP, which has one reply for all, the sender is told of 5xx in
+    /// a delivery status notification, and with 4xx the server keeps the message for this recipient and tries later. When
+    /// every recipient is refused, the message is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for one that was refused before; [`Error::BadInput`] for a reply that is no 4xx or 5xx;
+    /// [`Error::Unavailable`] in other hooks.
+    pub fn refuse_recipient(&self, id: u32, reply: &Reply) -> Result<(), Error> {
+        host::refuse_recipient(id, reply)
+    }
+
+    /// In [`Plugin::message`](crate::Plugin::message) alone: the message waits in the queue for this recipient until
+    /// somebody releases it, and goes on to the others.
+    ///
+    /// # Errors
+    /// As [`refuse_recipient`](Context::refuse_recipient).
+    pub fn hold_recipient(&self, id: u32, reason: &str) -> Result<(), Error> {
+        host::hold_recipient(id, reason)
+    }
+
     /// Octets of the message as it arrived; 0 before it has.
     #[must_use]
     pub fn message_size(&self) -> u32 {
@@ -182,6 +259,10 @@ impl Context {
         let sender = self.sender().map_or_else(String::new, |s| s.to_string());
         shortened(format!("{net} {sender} {to}").to_lowercase())
     }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip: IpAddr| ip.to_canonical())
 }
 
 /// One result of sender authentication, RFC 8601.

@@ -46,7 +46,7 @@ pub use guest::Instance;
 mod guest {
     use crate::host::exports as on;
     use crate::host::imports::waxwing::mail::types;
-    use crate::{Context, Mailbox, NextHop, Outcome, OutcomeKind, Param, Plugin, Reply, Verdict, host};
+    use crate::{Context, Mailbox, NextHop, Outcome, OutcomeKind, Param, Plugin, Verdict, host};
 
     /// Where the one value of the plugin lives: made by [`export!`](crate::export!).
     pub trait Instance {
@@ -154,18 +154,12 @@ mod guest {
             match verdict {
                 Verdict::Proceed => types::Verdict::Proceed,
                 Verdict::Accept => types::Verdict::Accept,
-                Verdict::Reject(r) => types::Verdict::Reject(reply(r)),
-                Verdict::Tempfail(r) => types::Verdict::Tempfail(reply(r)),
+                Verdict::Reject(r) => types::Verdict::Reject(r.into()),
+                Verdict::Tempfail(r) => types::Verdict::Tempfail(r.into()),
                 Verdict::Discard(why) => types::Verdict::Discard(why),
                 Verdict::Quarantine(why) => types::Verdict::Quarantine(why),
-                Verdict::Disconnect(r) => types::Verdict::Disconnect(reply(r)),
+                Verdict::Disconnect(r) => types::Verdict::Disconnect(r.into()),
             }
         }
-    }
-
-    fn reply(r: Reply) -> types::Reply {
-        let status =
-            r.status.map(|s| types::EnhancedStatus { class: s.class, subject: s.subject, detail: s.detail });
-        types::Reply { code: r.code, status, text: r.text }
     }
 }

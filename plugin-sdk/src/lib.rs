@@ -47,6 +47,7 @@ pub mod headers;
 #[cfg_attr(target_arch = "wasm32", path = "host/component.rs")]
 #[cfg_attr(not(target_arch = "wasm32"), path = "host/double.rs")]
 mod host;
+pub mod http;
 pub mod kv;
 pub mod log;
 mod mailbox;
@@ -79,6 +80,6 @@ pub mod prelude {
     pub use crate::clock::{days, hours, minutes, seconds};
     pub use crate::{
         Context, Error, Mailbox, NextHop, Outcome, OutcomeKind, Param, Plugin, Reply, Verdict, clock, config,
-        dns, kv, log, metrics, random,
+        dns, http, kv, log, metrics, random,
     };
 }

@@ -240,3 +240,63 @@ fn routes_and_reports_reach_the_plugin() {
     session.disconnect();
     assert_eq!((server.log()[0].message.as_str(), server.counter("gone")), ("a@example.org Bounced", 2));
 }
+
+#[test]
+fn a_recipient_is_refused_or_held_alone_and_only_once_the_message_is_there() {
+    plugin! { rcpt, message;
+        fn rcpt(&mut self, cx: &Context, _to: &Mailbox, _params: &[Param]) -> Verdict {
+            assert!(matches!(cx.hold_recipient(0, "early"), Err(Error::Unavailable(_))));
+            Verdict::Proceed
+        }
+        fn message(&mut self, cx: &Context) -> Verdict {
+            let full = Reply::reject("mailbox full").with_status(5, 2, 2);
+            assert!(matches!(cx.refuse_recipient(0, &full.clone().with_code(250)), Err(Error::BadInput(_))));
+            cx.refuse_recipient(0, &full).unwrap();
+            assert_eq!(cx.refuse_recipient(0, &full), Err(Error::NotFound));
+            assert_eq!(cx.hold_recipient(0, "x"), Err(Error::NotFound));
+            cx.hold_recipient(1, "odd").unwrap();
+            cx.hold_recipient(1, "odder").unwrap();
+            cx.set_recipient(2, &Mailbox::new("other@example.org")).unwrap();
+            assert_eq!(cx.recipients().iter().map(|r| r.id).collect::<Vec<_>>(), [1, 2]);
+            assert_eq!(cx.recipients()[1].original, Mailbox::new("c@example.org"));
+            Verdict::Proceed
+        }
+    }
+    let mut session = Server::new().session::<Tested>();
+    session.mail("ann@example.org");
+    for to in ["a@example.org", "b@example.org", "c@example.org"] {
+        session.rcpt(to);
+    }
+    let handled = session.message("A: b\n\n");
+    let full = Reply::reject("mailbox full").with_status(5, 2, 2);
+    assert_eq!(handled.refused, [(Mailbox::new("a@example.org"), full)]);
+    assert_eq!(handled.held, [(Mailbox::new("b@example.org"), "odd".to_owned())]);
+    assert_eq!(handled.recipients, [Mailbox::new("b@example.org"), Mailbox::new("other@example.org")]);
+}
+
+#[test]
+fn hosts_answer_as_the_test_says_and_what_was_asked_is_seen() {
+    plugin! { rcpt; fn rcpt(&mut self, _cx: &Context, to: &Mailbox, _params: &[Param]) -> Verdict {
+        let asked = http::get("http://users.example.org/is").query("to", &to.to_string()).timeout(seconds(1)).send();
+        match asked.and_then(http::Response::success) {
+            Ok(answer) if answer.text() == "yes" => Verdict::Proceed,
+            Ok(_) => Reply::reject("nobody").with_status(5, 1, 1).into(),
+            Err(error) => error.into(),
+        }
+    } }
+    let url = "http://users.example.org/is";
+    let answers = |answer| Server::new().with_answer(url, answer);
+    let server = answers(Ok(http::Response::new(200, "yes")));
+    assert_eq!(server.session::<Tested>().rcpt("a@example.org"), Verdict::Proceed);
+    assert_eq!(server.requests()[0].url, "http://users.example.org/is?to=a%40example.org");
+    for (server, code) in [
+        (answers(Ok(http::Response::new(200, "no"))), 550),
+        (answers(Ok(http::Response::new(500, "yes"))), 451),
+        (answers(Err(Error::TimedOut)), 451),
+        (Server::new(), 451),
+        (answers(Ok(http::Response::new(200, "yes"))).without(Service::Http), 451),
+    ] {
+        let verdict = server.session::<Tested>().rcpt("a@example.org");
+        assert!(matches!(verdict, Verdict::Reject(reply) | Verdict::Tempfail(reply) if reply.code == code));
+    }
+}

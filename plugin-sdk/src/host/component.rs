@@ -4,9 +4,11 @@ use crate::body::Part;
 use crate::context::Finding;
 use crate::dns::{Failure, Mx};
 use crate::headers::Header;
+use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
-use crate::{Error, Mailbox, Param, Recipient};
+use crate::{Error, Mailbox, Param, Recipient, Reply};
+use std::time::Duration;
 
 /// What wit-bindgen makes of the interface: the imports once, and for each hook the one export.
 #[expect(unreachable_pub, reason = "generated")]
@@ -39,6 +41,7 @@ pub mod exports {
                         "waxwing:mail/metrics@0.1.0": crate::host::imports::waxwing::mail::metrics,
                         "waxwing:mail/kv@0.1.0": crate::host::imports::waxwing::mail::kv,
                         "waxwing:mail/dns@0.1.0": crate::host::imports::waxwing::mail::dns,
+                        "waxwing:mail/http@0.1.0": crate::host::imports::waxwing::mail::http,
                     },
                     pub_export_macro: true,
                     export_macro_name: "subscribe",
@@ -90,6 +93,30 @@ pub(crate) fn tls_cipher() -> Option<String> {
 pub(crate) fn auth_user() -> Option<String> {
     wit::session::auth_user()
 }
+pub(crate) fn auth_mechanism() -> Option<String> {
+    wit::session::auth_mechanism()
+}
+pub(crate) fn may_relay() -> bool {
+    wit::session::may_relay()
+}
+pub(crate) fn protocol() -> String {
+    wit::session::protocol()
+}
+pub(crate) fn server_name() -> String {
+    wit::session::server_name()
+}
+pub(crate) fn local_ip() -> String {
+    wit::session::local_ip()
+}
+pub(crate) fn local_port() -> u16 {
+    wit::session::local_port()
+}
+pub(crate) fn tls_server_name() -> Option<String> {
+    wit::session::tls_server_name()
+}
+pub(crate) fn tls_client_names() -> Vec<String> {
+    wit::session::tls_client_names()
+}
 pub(crate) fn note(key: &str) -> Option<String> {
     wit::session::note(key)
 }
@@ -130,6 +157,15 @@ pub(crate) fn add_recipient(address: &Mailbox, params: &[Param]) -> Result<u32, 
 }
 pub(crate) fn remove_recipient(id: u32) -> Result<(), Error> {
     Ok(wit::transaction::remove_recipient(id)?)
+}
+pub(crate) fn set_recipient(id: u32, address: &Mailbox) -> Result<(), Error> {
+    Ok(wit::transaction::set_recipient(id, &mailbox(address))?)
+}
+pub(crate) fn refuse_recipient(id: u32, reply: &Reply) -> Result<(), Error> {
+    Ok(wit::transaction::refuse_recipient(id, &reply.clone().into())?)
+}
+pub(crate) fn hold_recipient(id: u32, reason: &str) -> Result<(), Error> {
+    Ok(wit::transaction::hold_recipient(id, reason)?)
 }
 pub(crate) fn message_size() -> u32 {
     wit::transaction::size()
@@ -274,7 +310,30 @@ pub(crate) fn dnsbl(ip: &str, zones: &[String]) -> Vec<(String, Vec<String>)> {
     wit::dns::dnsbl(ip, zones)
 }
 
+pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
+    let millis = |timeout: Duration| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let answer = wit::http::send(&wit::http::Request {
+        method: request.method.clone(),
+        url: request.url.clone(),
+        headers: request.headers.clone(),
+        body: request.body.clone(),
+        timeout_ms: request.timeout.map(millis),
+    })?;
+    Ok(Response { status: answer.status, headers: answer.headers, body: answer.body })
+}
+
 // Between the generated types and ours.
+
+impl From<Reply> for wit::types::Reply {
+    fn from(r: Reply) -> wit::types::Reply {
+        let status = r.status.map(|s| wit::types::EnhancedStatus {
+            class: s.class,
+            subject: s.subject,
+            detail: s.detail,
+        });
+        wit::types::Reply { code: r.code, status, text: r.text }
+    }
+}
 
 impl From<wit::types::Mailbox> for Mailbox {
     fn from(m: wit::types::Mailbox) -> Mailbox {

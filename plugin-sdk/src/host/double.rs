@@ -4,10 +4,11 @@ use crate::body::Part;
 use crate::context::Finding;
 use crate::dns::{Failure, Mx};
 use crate::headers::Header;
+use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
 use crate::testing::{LogLine, Services, Staged, World, with_world};
-use crate::{Error, Mailbox, Param, Recipient};
+use crate::{Error, Mailbox, Param, Recipient, Reply};
 
 fn services<R>(f: impl FnOnce(&mut Services) -> R) -> R {
     with_world(|w| w.services(f))
@@ -55,6 +56,30 @@ pub(crate) fn tls_cipher() -> Option<String> {
 pub(crate) fn auth_user() -> Option<String> {
     fact(|w| w.facts.auth_user.clone())
 }
+pub(crate) fn auth_mechanism() -> Option<String> {
+    fact(|w| w.facts.auth_mechanism.clone())
+}
+pub(crate) fn may_relay() -> bool {
+    fact(|w| w.facts.may_relay || w.facts.auth_user.is_some())
+}
+pub(crate) fn protocol() -> String {
+    "ESMTP".to_owned()
+}
+pub(crate) fn server_name() -> String {
+    "mx.example.org".to_owned()
+}
+pub(crate) fn local_ip() -> String {
+    "192.0.2.25".to_owned()
+}
+pub(crate) fn local_port() -> u16 {
+    25
+}
+pub(crate) fn tls_server_name() -> Option<String> {
+    fact(|w| w.facts.tls_version.as_ref().map(|_| "mx.example.org".to_owned()))
+}
+pub(crate) fn tls_client_names() -> Vec<String> {
+    fact(|w| w.facts.tls_client_names.clone())
+}
 pub(crate) fn note(key: &str) -> Option<String> {
     fact(|w| w.notes.get(key).cloned())
 }
@@ -94,6 +119,25 @@ pub(crate) fn remove_recipient(id: u32) -> Result<(), Error> {
         let at = recipients.iter().position(|r| r.id == id).ok_or(Error::NotFound)?;
         recipients.remove(at);
         Ok(())
+    })
+}
+pub(crate) fn set_recipient(id: u32, address: &Mailbox) -> Result<(), Error> {
+    with_world(|w| {
+        let mut recipients = w.transaction()?.recipients.iter_mut();
+        recipients.find(|r| r.id == id).ok_or(Error::NotFound)?.address = address.clone();
+        Ok(())
+    })
+}
+pub(crate) fn refuse_recipient(id: u32, reply: &Reply) -> Result<(), Error> {
+    with_world(|w| {
+        w.message()?;
+        w.transaction()?.refuse(id, reply)
+    })
+}
+pub(crate) fn hold_recipient(id: u32, reason: &str) -> Result<(), Error> {
+    with_world(|w| {
+        w.message()?;
+        w.transaction()?.hold(id, reason)
     })
 }
 pub(crate) fn message_size() -> u32 {
@@ -218,4 +262,7 @@ pub(crate) fn ptr(ip: &str) -> Result<Vec<String>, Failure> {
 }
 pub(crate) fn dnsbl(ip: &str, zones: &[String]) -> Vec<(String, Vec<String>)> {
     services(|s| s.dnsbl(ip, zones))
+}
+pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
+    services(|s| s.http_send(request))
 }

@@ -2,6 +2,7 @@
 
 use super::{Exported, Session};
 use crate::dns::{Failure, Mx};
+use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
 use crate::{Error, Plugin};
@@ -21,6 +22,8 @@ pub enum Service {
     Kv,
     /// [`dns`](crate::dns).
     Dns,
+    /// [`http`](crate::http).
+    Http,
 }
 
 /// One line that the plugin logged.
@@ -45,6 +48,8 @@ pub(crate) struct Services {
     pub(crate) addresses: BTreeMap<String, Vec<String>>,
     pub(crate) mx: BTreeMap<String, Vec<Mx>>,
     pub(crate) failing: BTreeMap<String, Failure>,
+    answers: BTreeMap<String, Result<Response, Error>>,
+    requests: Vec<Request>,
     kv: BTreeMap<String, Stored>,
     versions: u64,
     random: u64,
@@ -127,6 +132,19 @@ impl Server {
     pub fn with_failure(self, name: &str, failure: Failure) -> Server {
         self.0.borrow_mut().failing.insert(key(name), failure);
         self
+    }
+
+    /// What a URL answers; one without a query also answers for itself with any query.
+    #[must_use]
+    pub fn with_answer(self, url: &str, answer: Result<Response, Error>) -> Server {
+        self.0.borrow_mut().answers.insert(url.to_owned(), answer);
+        self
+    }
+
+    /// What the plugins asked over HTTP, in this order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.borrow().requests.clone()
     }
 
     /// Lets time pass.
@@ -298,6 +316,15 @@ impl Services {
     pub(crate) fn dnsbl(&self, ip: &str, zones: &[String]) -> Vec<(String, Vec<String>)> {
         let asked = zones.iter().map(|zone| (zone, self.lookup(|s| &s.addresses, &listing(ip, zone))));
         asked.filter_map(|(zone, answer)| Some((zone.clone(), answer.ok()?))).collect()
+    }
+
+    /// A URL that the test said nothing of is on a host that was not granted.
+    pub(crate) fn http_send(&mut self, request: &Request) -> Result<Response, Error> {
+        self.granted(Service::Http)?;
+        self.requests.push(request.clone());
+        let path = request.url.split_once('?').map_or(request.url.as_str(), |(path, _)| path);
+        let answer = self.answers.get(&request.url).or_else(|| self.answers.get(path));
+        answer.cloned().unwrap_or(Err(Error::Denied))
     }
 
     /// The same bytes in every run: splitmix64.

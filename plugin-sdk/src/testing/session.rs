@@ -1,7 +1,7 @@
 //! One session of the test double: who the client is, what it says, and what became of the message.
 
 use super::{Exported, Hook, Server, Services, Staged};
-use crate::{Context, Error, Finding, Mailbox, NextHop, Outcome, Param, Plugin, Recipient, Verdict};
+use crate::{Context, Error, Finding, Mailbox, NextHop, Outcome, Param, Plugin, Recipient, Reply, Verdict};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -27,7 +27,10 @@ pub(crate) struct Facts {
     pub(crate) peer_name: Option<String>,
     pub(crate) helo: Option<String>,
     pub(crate) tls_version: Option<String>,
+    pub(crate) tls_client_names: Vec<String>,
     pub(crate) auth_user: Option<String>,
+    pub(crate) auth_mechanism: Option<String>,
+    pub(crate) may_relay: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub(crate) struct Transaction {
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) next_recipient: u32,
     pub(crate) message: Option<Staged>,
+    pub(crate) refused: Vec<(Mailbox, Reply)>,
+    pub(crate) held: Vec<(u32, String)>,
 }
 
 impl Transaction {
@@ -45,6 +50,28 @@ impl Transaction {
         self.next_recipient += 1;
         self.recipients.push(Recipient { id, original: address.clone(), address, params });
         id
+    }
+
+    fn position(&self, id: u32) -> Result<usize, Error> {
+        self.recipients.iter().position(|r| r.id == id).ok_or(Error::NotFound)
+    }
+
+    pub(crate) fn refuse(&mut self, id: u32, reply: &Reply) -> Result<(), Error> {
+        let at = self.position(id)?;
+        if !(400..600).contains(&reply.code) {
+            return Err(Error::BadInput(format!("{} refuses nothing; 4xx and 5xx do", reply.code)));
+        }
+        self.held.retain(|(held, _)| *held != id);
+        self.refused.push((self.recipients.remove(at).address, reply.clone()));
+        Ok(())
+    }
+
+    pub(crate) fn hold(&mut self, id: u32, reason: &str) -> Result<(), Error> {
+        self.position(id)?;
+        if self.held.iter().all(|(held, _)| *held != id) {
+            self.held.push((id, reason.to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -90,11 +117,26 @@ pub struct Handled {
     pub message: Vec<u8>,
     /// Who sends now.
     pub sender: Option<Mailbox>,
-    /// Who gets it now.
+    /// Who gets it now, those among them for whom it is held.
     pub recipients: Vec<Mailbox>,
+    /// For whom it was refused alone, and with which reply.
+    pub refused: Vec<(Mailbox, Reply)>,
+    /// For whom it waits in the queue, and why.
+    pub held: Vec<(Mailbox, String)>,
 }
 
 impl Handled {
+    fn refused(verdict: Verdict) -> Handled {
+        Handled {
+            verdict,
+            message: Vec::new(),
+            sender: None,
+            recipients: Vec::new(),
+            refused: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
     /// The message as text, for comparing.
     ///
     /// # Panics
@@ -116,7 +158,10 @@ impl<P: Plugin + Exported> Session<P> {
             peer_name: None,
             helo: None,
             tls_version: None,
+            tls_client_names: Vec::new(),
             auth_user: None,
+            auth_mechanism: None,
+            may_relay: false,
         };
         let world = World { server, facts, notes: BTreeMap::new(), findings: Vec::new(), transaction: None };
         Session { plugin: None, world }
@@ -147,6 +192,20 @@ impl<P: Plugin + Exported> Session<P> {
     #[must_use]
     pub fn with_tls(mut self, version: &str) -> Session<P> {
         self.world.facts.tls_version = Some(version.to_owned());
+        self
+    }
+
+    /// A client that showed a certificate with these names.
+    #[must_use]
+    pub fn with_client_names(mut self, names: &[&str]) -> Session<P> {
+        self.world.facts.tls_client_names = names.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    /// A client that may send to any domain, as its address is one of the relay's networks.
+    #[must_use]
+    pub fn relaying(mut self) -> Session<P> {
+        self.world.facts.may_relay = true;
         self
     }
 
@@ -189,6 +248,7 @@ impl<P: Plugin + Exported> Session<P> {
     /// AUTH, with success.
     pub fn auth(&mut self, mechanism: &str, user: &str) -> Verdict {
         self.world.facts.auth_user = Some(user.to_owned());
+        self.world.facts.auth_mechanism = Some(mechanism.to_owned());
         self.ask(Hook::Auth, |plugin, cx| plugin.auth(cx, mechanism, user))
     }
 
@@ -206,6 +266,8 @@ impl<P: Plugin + Exported> Session<P> {
             recipients: Vec::new(),
             next_recipient: 0,
             message: None,
+            refused: Vec::new(),
+            held: Vec::new(),
         });
         self.ask(Hook::Mail, |plugin, cx| plugin.mail(cx, sender.as_ref(), params))
     }
@@ -238,20 +300,23 @@ impl<P: Plugin + Exported> Session<P> {
         }
         let verdict = self.ask(Hook::Message, |plugin, cx| plugin.message(cx));
         let after = self.world.transaction.take();
-        let (sender, recipients, message) = after.map_or((None, Vec::new(), message), |t| {
-            let message = t.message.map_or_else(Vec::new, |m| m.rendered());
-            (t.sender, t.recipients.into_iter().map(|r| r.address).collect(), message)
-        });
-        Handled { verdict, message, sender, recipients }
+        let Some(after) = after else { return Handled { message, ..Handled::refused(verdict) } };
+        let address = |id: u32| after.recipients.iter().find(|r| r.id == id).map(|r| r.address.clone());
+        Handled {
+            verdict,
+            held: after.held.iter().filter_map(|(id, why)| Some((address(*id)?, why.clone()))).collect(),
+            message: after.message.as_ref().map_or_else(Vec::new, Staged::rendered),
+            recipients: after.recipients.iter().map(|r| r.address.clone()).collect(),
+            sender: after.sender,
+            refused: after.refused,
+        }
     }
 
     /// A whole transaction with one recipient: the first refusal, or what became of the message.
     pub fn send(&mut self, sender: &str, to: &str, message: impl AsRef<[u8]>) -> Handled {
-        let refused =
-            |verdict| Handled { verdict, message: Vec::new(), sender: None, recipients: Vec::new() };
         for verdict in [self.mail(sender), self.rcpt(to), self.data()] {
             if !matches!(verdict, Verdict::Proceed | Verdict::Accept) {
-                return refused(verdict);
+                return Handled::refused(verdict);
             }
         }
         self.message(message)
