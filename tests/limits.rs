@@ -141,3 +141,16 @@ fn a_server_that_is_out_of_file_descriptors_loses_nothing_and_goes_on_when_it_ha
     });
     setup.mailbox("alice").with("Subject: afterwards");
 }
+
+#[test]
+fn a_process_that_may_have_little_address_space_runs_plugins_without_a_pool_and_says_what_to_lower() {
+    let setup = Setup::new()
+        .launched_by(&["prlimit", "--as=4000000000"])
+        .plugin("tag-headers", &["settings = { rules = [{ add = { X-Waxwing = \"seen\" } }] }"]);
+    let server = setup.start();
+    server.logs(&["plugins.limits.instances", "ulimit -v"]);
+    server.client().sends("ann@example.com", &["alice@example.org"], message("little room"));
+    let arrived = setup.mailbox("alice").one();
+    assert!(arrived.contains("X-Waxwing: seen"), "{arrived}");
+    assert_eq!(setup.json(&["plugin", "list"])["pooled"], false);
+}

@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) instances_limit: u32,
     /// The most memory that the engine's slots can hold, in octets.
     pub(crate) memory_ceiling: u64,
+    pub(crate) room: engine::Room,
     /// Where the guests' monotonic clock begins.
     pub(crate) started: Instant,
     pub(crate) set: ArcSwap<PluginSet>,
@@ -60,7 +61,7 @@ impl Shared {
     pub(crate) fn new(limits: &Limits, services: Services) -> Result<Self, OpenError> {
         let fail = |error: wasmtime::Error| OpenError::Engine(format!("{error:#}"));
         let memory_ceiling = limits.memory_octets.max(MEMORY_CEILING_OCTETS);
-        let engine = engine::engine(limits, memory_ceiling).map_err(fail)?;
+        let engine::Started { engine, room } = engine::start(limits, memory_ceiling).map_err(fail)?;
         Ok(Self {
             linker: engine::linker(&engine).map_err(fail)?,
             ticker: Arc::new(Ticker::start(&engine)?),
@@ -70,6 +71,7 @@ impl Shared {
             instances: Arc::new(Semaphore::new(limits.instances.max(1) as usize)),
             instances_limit: limits.instances.max(1),
             memory_ceiling,
+            room,
             started: clock::now(),
             set: ArcSwap::default(),
             refused: Mutex::default(),
@@ -154,6 +156,7 @@ impl PluginHost {
             refused: refused.iter().map(refusal).collect(),
             instances: limit.saturating_sub(self.shared.instances.available_permits() as u64),
             instances_limit: limit,
+            pooled: self.shared.room == engine::Room::Pool,
         }
     }
 

@@ -13,7 +13,7 @@ pub struct Limits {
     pub cpu_for_init: Duration,
     /// As `wall_per_hook`, for `lifecycle.init`.
     pub wall_for_init: Duration,
-    /// Octets of linear memory of one instance, all its memories together.
+    /// Octets of one instance, all its linear memories and tables together.
     pub memory_octets: u64,
     /// Elements of one table of an instance.
     pub table_elements: u32,

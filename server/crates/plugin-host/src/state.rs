@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use crate::engine::{MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use crate::host::Shared;
 use crate::overlay::Overlay;
 use crate::plugin::Plugin;
@@ -53,7 +54,10 @@ pub(crate) struct Spent {
     pub(crate) metric_warned: bool,
 }
 
-/// Octets of linear memory, all memories of the instance together.
+/// Octets of one element of a table.
+const ELEMENT_OCTETS: u64 = 8;
+
+/// Octets of linear memories and tables, all those of the instance together.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) used: u64,
@@ -104,31 +108,56 @@ impl State {
     }
 }
 
+impl Memory {
+    /// Accounts for growth; false when it is too much.
+    fn grow(&mut self, more: u64) -> bool {
+        let after = self.used.saturating_add(more);
+        let fits = after <= self.limit;
+        if fits {
+            self.used = after;
+        } else {
+            self.refused = true;
+        }
+        fits
+    }
+}
+
 impl ResourceLimiter for Memory {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let after = self.used + desired.saturating_sub(current) as u64;
-        if after > self.limit {
-            self.refused = true;
+        // What the memory itself forbids does not happen, and must not be accounted for.
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.used = after;
-        Ok(true)
+        Ok(self.grow(desired.saturating_sub(current) as u64))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let fits = desired <= self.table_elements;
-        self.refused |= !fits;
-        Ok(fits)
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if desired > self.table_elements {
+            self.refused = true;
+            return Ok(false);
+        }
+        Ok(self.grow(desired.saturating_sub(current) as u64 * ELEMENT_OCTETS))
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_PER_COMPONENT
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_PER_COMPONENT
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Status {
     pub instances: u64,
     /// Instances that may be alive at once.
     pub instances_limit: u64,
+    /// False when there was no address space to reserve for so many: each is mapped when it begins, which is slower.
+    pub pooled: bool,
 }
 
 /// One plugin.

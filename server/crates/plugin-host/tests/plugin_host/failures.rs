@@ -42,6 +42,54 @@ async fn each_failure_has_its_reason() {
 }
 
 #[tokio::test]
+async fn memory_is_summed_over_memories_and_tables() {
+    // 600 pages and a table of 900,000 elements are 46 MB; neither is too much by itself.
+    let (pages, elements) = (600, 900_000);
+    let grown = |pages: u32, elements: u32| {
+        let code = format!(
+            "(if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then (unreachable)))
+             (if (i32.eq (table.grow $more (ref.null func) (i32.const {elements})) (i32.const -1)) (then (unreachable)))
+             (i32.const 32)"
+        );
+        Guest::new().with("(table $more 0 funcref)").hook("connect", &code).build()
+    };
+    let answer = async |guest: Vec<u8>| {
+        let bed = Bed::open(
+            |options| {
+                options.limits.memory_octets = 42 << 20;
+                options.limits.table_elements = 1_000_000;
+                options.limits.instances = 4;
+            },
+            Services::default(),
+        );
+        bed.put("grows", &guest);
+        bed.load().await;
+        let verdict = bed.session().ask(Request::Connect).await.verdict;
+        (verdict.name(), bed.plugin("grows").unwrap().last_error.unwrap_or_default())
+    };
+    assert_eq!(answer(grown(pages, 0)).await.0, "accept");
+    assert_eq!(answer(grown(0, elements)).await.0, "accept");
+    let (verdict, reason) = answer(grown(pages, elements)).await;
+    assert_eq!(verdict, "tempfail");
+    assert!(reason.starts_with("out of memory, more than 44040192 octets"), "{reason}");
+}
+
+#[tokio::test]
+async fn growth_that_the_memory_itself_forbids_is_not_accounted_for() {
+    let code = "(local $nth i32)
+        (loop $again
+          (drop (memory.grow $own (i32.const 100)))
+          (local.set $nth (i32.add (local.get $nth) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $nth) (i32.const 50))))
+        (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then (unreachable)))
+        (i32.const 32)";
+    let guest = Guest::new().with("(memory $own 1 2)").hook("connect", code).build();
+    let bed = Bed::with(&[("grows", &guest)]).await;
+    let answer = bed.session().ask(Request::Connect).await;
+    assert_eq!(answer.verdict, Verdict::Accept, "{:?}", bed.plugin("grows"));
+}
+
+#[tokio::test]
 async fn a_guest_that_spins_does_not_hold_up_the_others() {
     let change = |options: &mut Options| options.limits.cpu_per_hook = Duration::from_secs(1);
     let bed = Bed::open(change, Services::default());

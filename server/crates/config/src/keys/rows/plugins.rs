@@ -68,9 +68,20 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
         key("wall-per-hook", SPAN, "\"10s\"", "Time that one hook may take with all its waiting."),
         key("cpu-for-init", SPAN, "\"5s\"", "As `cpu-per-hook`, when a plugin is loaded."),
         key("wall-for-init", SPAN, "\"30s\"", "As `wall-per-hook`, when a plugin is loaded."),
-        key("memory", SIZE, "\"64 MiB\"", "Octets of memory of one instance."),
+        key(
+            "memory",
+            SIZE,
+            "\"64 MiB\"",
+            "Octets of memory of one instance, all its memories and tables together.",
+        ),
         key("table-elements", COUNT, "100000", "Elements of one table of an instance."),
-        key("instances", COUNT, "4000", "Instances alive at once, over all sessions and plugins."),
+        key(
+            "instances",
+            COUNT,
+            "4000",
+            "Instances alive at once, over all sessions and plugins; a session that finds none free waits for one. Each reserves 5 GiB of \
+             address space, of which a process has 128 TiB; where there is less, instances are made without a reserve, which is slower.",
+        ),
         key("component-size", SIZE, "\"64 MiB\"", "Octets of a plugin's file."),
         key(
             "log-lines-per-hook",
