@@ -37,6 +37,7 @@ mod rewriting;
 mod routes;
 mod sandbox;
 mod service_manager;
+mod single_recipients;
 mod submission;
 mod tidy;
 mod vanishing_clients;

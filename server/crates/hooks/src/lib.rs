@@ -14,8 +14,8 @@ pub use delivery::{DeliveryHooks, OutcomeKind, OutcomeReport, RouteChoice, Route
 pub use http::{HttpAnswer, HttpClient, HttpError, HttpRequest, HttpTerms, Networks};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
 pub use session::{
-    Answer, BoxFuture, Finding, Hooks, NoHooks, Protocol, Request, SessionFacts, SessionHooks, TlsFacts,
-    TransactionFacts,
+    Answer, BoxFuture, Finding, Hooks, NoHooks, Protocol, RecipientAnswer, Request, SessionFacts,
+    SessionHooks, TlsFacts, TransactionFacts,
 };
 pub use stage::{Stage, Stages};
 pub use verdict::{RecipientVerdict, Verdict};

@@ -132,7 +132,15 @@ pub struct Answer {
     /// The message after the plugins' edits, when there were any.
     pub content: Option<Content>,
     /// What was decided of single recipients at the message stage, by their numbers. It counts when the message is taken on.
-    pub recipients: BTreeMap<u32, RecipientVerdict>,
+    pub recipients: BTreeMap<u32, RecipientAnswer>,
+}
+
+/// What one plugin decided of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientAnswer {
+    pub verdict: RecipientVerdict,
+    /// The plugin.
+    pub by: Arc<str>,
 }
 
 /// Whoever extends the server. Shared by all sessions.

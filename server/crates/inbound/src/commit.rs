@@ -165,7 +165,10 @@ fn recipients(
     let before = transaction.envelope();
     let mut envelope = Envelope::new(before.sender.clone(), before.sender_params.clone());
     let (mut holds, mut seen) = (Vec::new(), HashSet::new());
-    for recipient in &before.recipients {
+    // Whoever is refused for now comes last: that somebody else leads to the same mailbox must not make it wait.
+    let (now, later) =
+        before.recipients.iter().partition::<Vec<_>, _>(|recipient| recipient.refusal().is_none());
+    for recipient in now.into_iter().chain(later) {
         let hold = match transaction.fate.clone().and(transaction.recipient_fate(recipient.id)) {
             Fate::Deliver => None,
             Fate::Hold(reason) => Some(reason),
@@ -175,6 +178,13 @@ fn recipients(
                 continue;
             }
         };
+        if recipient.refusal().is_some_and(|reply| reply.is_permanent()) {
+            // The sender is told of what it named, and of nothing behind that.
+            let named = recipient.original.clone();
+            envelope.add_recipient(named.clone(), named, recipient.params.clone());
+            holds.push(hold);
+            continue;
+        }
         let targets = expand(&recipient.address, transaction.id(), options);
         let mut expanded = (targets.len() > 1).then(|| for_members(&recipient.params)).flatten();
         for address in &targets {

@@ -142,6 +142,7 @@ impl Connection {
         let Some(transaction) = &mut self.transaction else { return out_of_step() };
         if answer == Answer::Proceed {
             transaction.set_recipient_fate(id, fate);
+            transaction.accept_recipient(id);
         } else {
             transaction.remove_recipient(id);
             count(&self.shared.stats.recipients_refused);
@@ -208,7 +209,11 @@ impl Connection {
         if answer != Answer::Proceed {
             return answer;
         }
-        let Some(transaction) = self.transaction.take() else { return out_of_step() };
+        let Some(mut transaction) = self.transaction.take() else { return out_of_step() };
+        let replies = transaction.settle_refusals(self.session.hears_each());
+        if let Some(refused) = replies.refused_whole() {
+            return refused;
+        }
         let Some(content) = transaction.facts.content.clone() else { return out_of_step() };
         let circumstances = Circumstances {
             session: &self.facts,
@@ -216,7 +221,8 @@ impl Connection {
             listener: &self.listener,
             options: &self.options,
         };
-        commit::commit(transaction, content, circumstances, &self.shared).await.into()
+        let reply = commit::commit(transaction, content, circumstances, &self.shared).await;
+        replies.with(reply)
     }
 
     /// Whether this client may send to any domain.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks::{Request, Stage, Verdict};
+use hooks::{RecipientAnswer, RecipientVerdict, Request, SessionFacts, Stage, Verdict};
 use model::{QueueId, Reply};
 use smtp::server::Answer;
 use tracing::info;
@@ -33,6 +33,9 @@ impl Connection {
             }
             if let Some(content) = answer.content {
                 transaction.set_content(content);
+            }
+            for (id, answer) in answer.recipients {
+                decided(transaction, &self.facts, id, answer);
             }
         }
         (answer.verdict, answer.by)
@@ -105,5 +108,24 @@ impl Connection {
 
     fn queue_id(&self) -> Option<QueueId> {
         self.transaction.as_ref().map(Transaction::id)
+    }
+}
+
+/// What a plugin decided of one recipient of a message.
+fn decided(transaction: &mut Transaction, session: &SessionFacts, id: u32, answer: RecipientAnswer) {
+    let Some(recipient) = transaction.envelope().recipients.iter().find(|recipient| recipient.id == id)
+    else {
+        return;
+    };
+    let (queue_id, rcpt, plugin) = (transaction.id(), &recipient.address, &*answer.by);
+    match answer.verdict {
+        RecipientVerdict::Refuse(reply) => {
+            info!(%queue_id, session = %session.id, %rcpt, hook = Stage::Message.name(), plugin, %reply, "recipient refused");
+            transaction.refusals.insert(id, reply);
+        }
+        RecipientVerdict::Hold(reason) => {
+            info!(%queue_id, session = %session.id, %rcpt, hook = Stage::Message.name(), plugin, reason, "recipient held");
+            transaction.set_recipient_fate(id, Fate::Hold(reason.into()));
+        }
     }
 }

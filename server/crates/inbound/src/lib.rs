@@ -27,6 +27,7 @@ mod policy;
 mod proxy;
 mod rates;
 mod reception;
+mod refusals;
 mod server;
 mod sockets;
 mod stats;

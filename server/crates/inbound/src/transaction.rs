@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hooks::TransactionFacts;
-use model::{Content, Envelope, Mailbox, Param, QueueId, ReversePath};
+use model::{Content, Envelope, Mailbox, Param, QueueId, Reply, ReversePath};
 
 use crate::fate::Fate;
 use crate::reception::Reception;
@@ -16,6 +16,10 @@ pub(crate) struct Transaction {
     pub(crate) fate: Fate,
     /// Recipients that are not simply delivered.
     recipient_fates: HashMap<u32, Fate>,
+    /// The recipients that came of each RCPT that was answered 250: one, or what hooks put in its place.
+    pub(crate) accepted: Vec<Vec<u32>>,
+    /// Recipients that were refused alone when the message was whole.
+    pub(crate) refusals: HashMap<u32, Reply>,
     pub(crate) reception: Option<Reception>,
     /// The disk failed while the content arrived; the message is refused at its end.
     pub(crate) failed: bool,
@@ -28,6 +32,8 @@ impl Transaction {
             facts: Arc::new(TransactionFacts { id, envelope, content: None, findings: Vec::new() }),
             fate: Fate::default(),
             recipient_fates: HashMap::new(),
+            accepted: Vec::new(),
+            refusals: HashMap::new(),
             reception: None,
             failed: false,
         }
@@ -59,11 +65,20 @@ impl Transaction {
         Arc::make_mut(&mut self.facts).envelope.remove_recipient(id);
     }
 
-    /// A recipient is not simply delivered.
+    /// A recipient is not simply delivered. The strictest of what was said counts.
     pub(crate) fn set_recipient_fate(&mut self, id: u32, fate: Fate) {
         if fate != Fate::Deliver {
-            self.recipient_fates.insert(id, fate);
+            let before = self.recipient_fate(id);
+            self.recipient_fates.insert(id, before.and(fate));
         }
+    }
+
+    /// The RCPT under way is answered 250: what it has added since this recipient is what came of it.
+    pub(crate) fn accept_recipient(&mut self, id: u32) {
+        let added =
+            self.envelope().recipients.iter().map(|recipient| recipient.id).filter(|added| *added >= id);
+        let added = added.collect();
+        self.accepted.push(added);
     }
 
     /// What becomes of a recipient.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::esmtp::FORWARDED_AS;
-use crate::{Mailbox, ReversePath};
+use crate::esmtp::{FORWARDED_AS, REFUSED};
+use crate::{Mailbox, Reply, ReversePath};
 
 /// One ESMTP parameter of MAIL or RCPT, `KEYWORD` or `KEYWORD=value` (RFC 5321 section 4.1.2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +76,11 @@ impl Recipient {
 }
 
 impl Recipient {
+    /// What a plugin refused it with, alone, when the client could not be told.
+    pub fn refusal(&self) -> Option<Reply> {
+        self.param(REFUSED).and_then(Reply::from_line)
+    }
+
     /// The sender that the next hop is told, when it is not the envelope's.
     pub fn forwarded_as(&self) -> Option<&str> {
         self.param(FORWARDED_AS)

@@ -20,6 +20,15 @@ pub const EXPANDED: &str = "X-EXPANDED";
 /// Likewise a parameter of RCPT that only this host knows: the sender that this recipient's mail is forwarded under.
 pub const FORWARDED_AS: &str = "X-FORWARDED-AS";
 
+/// Likewise: a plugin refused this recipient alone, with this reply, and the client could not be told. It is the end of the first attempt,
+/// which is not made.
+pub const REFUSED: &str = "X-REFUSED";
+
+/// Whether a parameter is one that only this host knows.
+pub fn is_internal(keyword: &str) -> bool {
+    [EXPANDED, FORWARDED_AS, REFUSED].iter().any(|known| known.eq_ignore_ascii_case(keyword))
+}
+
 /// Of which outcomes a sender wants to hear (RFC 3461 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notify {

@@ -20,8 +20,8 @@ pub use content::{Content, Piece, Source};
 pub use domain::{Domain, DomainError};
 pub use envelope::{Envelope, Param, Recipient};
 pub use esmtp::{
-    DeliverBy, EXPANDED, FORWARDED_AS, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, decode_xtext,
-    encode_xtext, parse_priority,
+    DeliverBy, EXPANDED, FORWARDED_AS, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, REFUSED,
+    decode_xtext, encode_xtext, is_internal, parse_priority,
 };
 pub use histogram::{Histogram, HistogramView};
 pub use id::{QueueId, SessionId};

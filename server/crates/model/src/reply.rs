@@ -55,6 +55,18 @@ impl Reply {
         Self { code, status: None, text: text.into() }
     }
 
+    /// Reads what [`fmt::Display`] wrote; nothing when the text does not begin with a code.
+    pub fn from_line(text: &str) -> Option<Self> {
+        let (code, rest) = text.split_once(' ')?;
+        let code = code.parse().ok().filter(|code| (200..600).contains(code))?;
+        let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (status, text) = match EnhancedStatus::parse(first) {
+            Some(status) => (Some(status), after),
+            None => (None, rest),
+        };
+        Some(Self { code, status, text: text.to_owned() })
+    }
+
     /// 2xx or 3xx.
     pub fn is_positive(&self) -> bool {
         self.code < 400
@@ -115,6 +127,20 @@ impl fmt::Display for Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_read_as_it_was_shown() {
+        for reply in [
+            Reply::new(550, (5, 1, 1), "no such user"),
+            Reply::plain(450, "5 apples. 1.2"),
+            Reply::new(451, (4, 3, 0), ""),
+        ] {
+            assert_eq!(Reply::from_line(&reply.to_string()), Some(reply));
+        }
+        for text in ["", "550", "x y", "99 no", "600 no", "5.7.1 no"] {
+            assert_eq!(Reply::from_line(text), None, "{text}");
+        }
+    }
 
     fn wire(reply: &Reply) -> String {
         let mut out = Vec::new();

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hooks::{RouteChoice, RouteRequest, Stage, TransactionFacts};
 use model::{Domain, Envelope, Reply, Timestamp};
-use queue::{Entry, State};
+use queue::{Entry, QueuedRecipient, State};
 
 use crate::active::{Job, Pass};
 use crate::engine::Inner;
@@ -45,7 +45,8 @@ pub(crate) fn due(entry: &Entry, now: Timestamp) -> Vec<usize> {
 impl Inner {
     /// The groups of an entry, if nobody has to be asked.
     pub(crate) fn plan_at_once(&self, entry: &Entry, due: &[usize], options: &Options) -> Option<Vec<Group>> {
-        if self.hooks.delivery_stages().contains(Stage::Route) {
+        let is_refused = |nth: &usize| refusal(&entry.recipients[*nth]).is_some();
+        if self.hooks.delivery_stages().contains(Stage::Route) || due.iter().any(is_refused) {
             return None;
         }
         let (mut groups, now) = (Groups::new(entry, options), clock::now());
@@ -121,7 +122,7 @@ impl Plan {
     ) -> Self {
         let mut plan = Self { inner, pass, options, forced, asked: HashMap::new() };
         if !plan.inner.hooks.delivery_stages().contains(Stage::Route) {
-            for nth in due {
+            for nth in due.iter().filter(|nth| refusal(&plan.pass.entry.recipients[**nth]).is_none()) {
                 let address = &plan.pass.entry.recipients[*nth].recipient.address;
                 if let Way::Ask(domain, _) = Way::of(address, &plan.options)
                     && !plan.asked.contains_key(&domain)
@@ -147,6 +148,7 @@ impl Plan {
 
     /// Asks and places, until every recipient has a site or an end.
     pub(crate) async fn run(self, due: Vec<usize>) {
+        let due = self.end_refused(due).await;
         let ways = self.ask_plugins(due).await;
         let mut known = Vec::new();
         let mut asked: HashMap<(Domain, Arc<Route>), Vec<usize>> = HashMap::new();
@@ -161,6 +163,18 @@ impl Plan {
         self.inner
             .finish_all(Job { pass: Arc::clone(&self.pass), recipients: Vec::new() }, Attempt::untouched())
             .await;
+    }
+
+    /// Ends those whom a plugin refused alone when the message came, and the client could not be told; the others come back.
+    async fn end_refused(&self, due: Vec<usize>) -> Vec<usize> {
+        let mut others = Vec::new();
+        for nth in due {
+            match refusal(&self.pass.entry.recipients[nth]) {
+                None => others.push(nth),
+                Some(reply) => self.end(vec![nth], Attempt::own(reply)).await,
+            }
+        }
+        others
     }
 
     /// What plugins want of each recipient, and for the others what the configuration says. Those that are not to be tried have their end.
@@ -256,6 +270,14 @@ impl Plan {
         self.pass.progress.lock().jobs += 1;
         self.inner.finish_all(Job { pass: Arc::clone(&self.pass), recipients }, attempt).await;
     }
+}
+
+/// The end of a recipient's first attempt, when a plugin has said it already. After a refusal for now the next is made.
+fn refusal(queued: &QueuedRecipient) -> Option<Reply> {
+    if queued.attempts > 0 {
+        return None;
+    }
+    queued.recipient.refusal()
 }
 
 /// What a plugin is shown of an entry.

@@ -23,9 +23,10 @@ pub(crate) fn sender_out(sender: &ReversePath) -> Option<wit::Mailbox> {
     sender.mailbox().map(mailbox_out)
 }
 
+/// What only this host knows is no parameter of the session's.
 pub(crate) fn params_out(params: &[Param]) -> Vec<wit::Param> {
     let out = |param: &Param| wit::Param { keyword: param.keyword.clone(), value: param.value.clone() };
-    params.iter().map(out).collect()
+    params.iter().filter(|param| !model::is_internal(&param.keyword)).map(out).collect()
 }
 
 /// RFC 5321 section 4.1.2: `esmtp-keyword` and `esmtp-value`, the latter with RFC 6531's characters beyond
@@ -43,6 +44,7 @@ pub(crate) fn params_in(params: Vec<wit::Param>) -> Result<Vec<Param>, wit::Erro
         let octets = param.keyword.len() + param.value.as_deref().map_or(0, str::len);
         if octets <= MAX_PARAM_OCTETS
             && is_keyword(&param.keyword)
+            && !model::is_internal(&param.keyword)
             && param.value.as_deref().is_none_or(is_value)
         {
             return Ok(Param { keyword: param.keyword.to_ascii_uppercase(), value: param.value });
@@ -117,9 +119,14 @@ mod tests {
         };
         assert_eq!(param("notify", Some("NEVER")).unwrap()[0].keyword, "NOTIFY");
         assert!(param("SMTPUTF8", None).is_ok());
-        for (keyword, value) in
-            [("", None), ("A B", None), ("A", Some("")), ("A", Some("b c")), ("A", Some("\r\n"))]
-        {
+        for (keyword, value) in [
+            ("", None),
+            ("x-refused", Some("a")),
+            ("A B", None),
+            ("A", Some("")),
+            ("A", Some("b c")),
+            ("A", Some("\r\n")),
+        ] {
             assert!(param(keyword, value).is_err(), "{keyword:?} {value:?}");
         }
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hooks::{RecipientVerdict, TransactionFacts};
+use hooks::{RecipientAnswer, RecipientVerdict, TransactionFacts};
 use message::{Draft, Structure};
 use model::{Content, Envelope};
 
@@ -18,7 +18,7 @@ pub(crate) struct Overlay {
     /// The edited envelope; nothing while nobody touched it.
     envelope: Option<Envelope>,
     /// What was decided of single recipients. Those that are refused stay in the envelope, for who tells of it.
-    pub(crate) recipients: BTreeMap<u32, RecipientVerdict>,
+    pub(crate) recipients: BTreeMap<u32, RecipientAnswer>,
     /// The message with the bodies that earlier plugins wrote.
     content: Option<Content>,
     draft: Option<Draft>,
@@ -57,7 +57,7 @@ impl Overlay {
 
     /// Whether a recipient was refused by itself.
     pub(crate) fn is_refused(&self, id: u32) -> bool {
-        matches!(self.recipients.get(&id), Some(RecipientVerdict::Refuse(_)))
+        self.recipients.get(&id).is_some_and(|answer| matches!(answer.verdict, RecipientVerdict::Refuse(_)))
     }
 
     /// The message as it can be read and edited; its header block is read at the first call.
@@ -106,5 +106,5 @@ impl Overlay {
 pub(crate) struct Edited {
     pub(crate) envelope: Option<Envelope>,
     pub(crate) content: Option<Content>,
-    pub(crate) recipients: BTreeMap<u32, RecipientVerdict>,
+    pub(crate) recipients: BTreeMap<u32, RecipientAnswer>,
 }

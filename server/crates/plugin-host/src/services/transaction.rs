@@ -1,6 +1,6 @@
 //! `transaction`, its envelope: who the message is from and for, with this hook's edits.
 
-use hooks::{RecipientVerdict, TransactionFacts};
+use hooks::{RecipientAnswer, RecipientVerdict, TransactionFacts};
 use model::{Envelope, ReversePath};
 
 use crate::bindings::waxwing::mail::transaction::Recipient;
@@ -77,15 +77,21 @@ impl State {
     pub(super) fn refuse_one(&mut self, id: u32, reply: Reply) -> Result<(), Error> {
         self.check_message_stage()?;
         self.check_recipient(id)?;
-        self.overlay.recipients.insert(id, refusal_in(reply)?);
+        let decided = self.decided(refusal_in(reply)?);
+        self.overlay.recipients.insert(id, decided);
         Ok(())
     }
 
     pub(super) fn hold_one(&mut self, id: u32, reason: &str) -> Result<(), Error> {
         self.check_message_stage()?;
         self.check_recipient(id)?;
-        self.overlay.recipients.entry(id).or_insert_with(|| RecipientVerdict::Hold(one_line(reason)));
+        let decided = self.decided(RecipientVerdict::Hold(one_line(reason)));
+        self.overlay.recipients.entry(id).or_insert(decided);
         Ok(())
+    }
+
+    fn decided(&self, verdict: RecipientVerdict) -> RecipientAnswer {
+        RecipientAnswer { verdict, by: self.plugin.name.clone() }
     }
 
     /// A recipient that was refused is there no more.

@@ -8,6 +8,7 @@ mod edits;
 mod failures;
 mod guest;
 mod hot_load;
+mod recipients;
 mod refusals;
 mod services;
 mod session;
