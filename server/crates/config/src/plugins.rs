@@ -1,10 +1,11 @@
 //! `[plugins]` and `[plugins.NAME]`.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use plugin_host::{Grants, LimitOverrides, Limits, OnFailure, Options, PluginOptions};
+use plugin_host::{Grants, Isolation, LimitOverrides, Limits, OnFailure, Options, PluginOptions};
 use serde_json::Value;
 use store::KvLimits;
 use toml::de::DeValue;
@@ -64,6 +65,7 @@ fn plugin(table: &Table<'_>) -> PluginOptions {
         ("quarantine", OnFailure::Quarantine),
     ];
     table.set_choice("on-failure", &mut options.on_failure, &policies);
+    options.isolation = isolation(table);
     options.grants = grants(&table.table("grants", "plugins.NAME.grants"));
     if let Some(item) = table.get("settings") {
         match item.value() {
@@ -73,6 +75,21 @@ fn plugin(table: &Table<'_>) -> PluginOptions {
     }
     options.limits = overrides(&table.table("limits", "plugins.NAME.limits"));
     options
+}
+
+fn isolation(table: &Table<'_>) -> Isolation {
+    let (mut max_uses, mut max_idle) = (100, 16);
+    let bounds = [table.get("max-uses"), table.get("max-idle")];
+    table.set_count("max-uses", &mut max_uses, 1..=1_000_000);
+    table.set_count("max-idle", &mut max_idle, 0..=100_000);
+    let reuse = Isolation::Reuse { max_uses: NonZeroU32::new(max_uses).unwrap_or(NonZeroU32::MIN), max_idle };
+    let kinds = [("session", Isolation::Session), ("transaction", Isolation::Transaction), ("reuse", reuse)];
+    let mut isolation = Isolation::default();
+    table.set_choice("isolation", &mut isolation, &kinds);
+    for item in bounds.into_iter().flatten().filter(|_| isolation != reuse) {
+        item.fault("counts only with `isolation = \"reuse\"`");
+    }
+    isolation
 }
 
 fn grants(table: &Table<'_>) -> Grants {
@@ -91,6 +108,7 @@ fn limits(table: &Table<'_>) -> Limits {
     let mut limits = Limits::default();
     table.set_duration("cpu-per-hook", &mut limits.cpu_per_hook, MS..=10 * MINUTE);
     table.set_duration("wall-per-hook", &mut limits.wall_per_hook, MS..=10 * MINUTE);
+    table.set_duration("cpu-per-session", &mut limits.cpu_per_session, MS..=1_440 * MINUTE);
     table.set_duration("cpu-for-init", &mut limits.cpu_for_init, MS..=10 * MINUTE);
     table.set_duration("wall-for-init", &mut limits.wall_for_init, MS..=10 * MINUTE);
     table.set_size("memory", &mut limits.memory_octets, 64 << 10..=4 << 30);
@@ -117,12 +135,15 @@ fn limits(table: &Table<'_>) -> Limits {
 fn overrides(table: &Table<'_>) -> LimitOverrides {
     let mut cpu = Duration::ZERO;
     let mut wall = Duration::ZERO;
+    let mut session = Duration::ZERO;
     let mut memory = 0;
     table.set_duration("cpu-per-hook", &mut cpu, MS..=10 * MINUTE);
     table.set_duration("wall-per-hook", &mut wall, MS..=10 * MINUTE);
+    table.set_duration("cpu-per-session", &mut session, MS..=1_440 * MINUTE);
     table.set_size("memory", &mut memory, 64 << 10..=4 << 30);
     LimitOverrides {
         cpu_per_hook: (!cpu.is_zero()).then_some(cpu),
+        cpu_per_session: (!session.is_zero()).then_some(session),
         wall_per_hook: (!wall.is_zero()).then_some(wall),
         memory_octets: (memory != 0).then_some(memory),
     }

@@ -98,6 +98,8 @@ fn the_rest_of_an_example_is_read() {
     assert_eq!(plugins.order, ["greylist", "footer"]);
     assert!(!plugins.plugins["greylist"].enabled);
     let footer = &plugins.plugins["footer"];
+    let reuse = plugin_host::Isolation::Reuse { max_uses: 50.try_into().unwrap(), max_idle: 4 };
+    assert_eq!(footer.isolation, reuse);
     assert_eq!((footer.on_failure, footer.grants.kv), (plugin_host::OnFailure::Proceed, true));
     assert_eq!(footer.limits.memory_octets, Some(64 << 20));
     let settings = "{\"text\":\"Sent through Waxwing\",\"lines\":[1,2.5,true],\"since\":\"2026-01-01\"}";

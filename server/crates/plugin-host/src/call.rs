@@ -5,11 +5,19 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use crate::failure::Failure;
+use crate::host::Shared;
+use crate::instance::Live;
+use crate::overlay::Overlay;
+use crate::places::Tenancy;
+use crate::plugin::Plugin;
+use crate::state::{Notes, Spent};
 use crate::ticker::{Awake, CpuMeter};
 
 /// The wall time is over.
@@ -54,3 +62,101 @@ impl<F: Future> Future for Budgeted<'_, F> {
 
 /// Keeps the meter alive for the store's callback.
 pub(crate) type Meter = Arc<CpuMeter>;
+
+/// What one plugin has used up of the limits that a session has in all, or the deliveries of one message. It outlives the instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Account {
+    cpu: Duration,
+    http_requests: u32,
+}
+
+/// Who is called, and on whose behalf.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) plugin: &'a Arc<Plugin>,
+    pub(crate) host: &'a Arc<Shared>,
+    pub(crate) notes: &'a Notes,
+    pub(crate) meter: &'a Meter,
+    pub(crate) began: Instant,
+}
+
+/// What one session, or one message in delivery, has of one plugin for this call.
+pub(crate) struct Kept<'a> {
+    pub(crate) live: &'a mut Option<Box<Live>>,
+    pub(crate) account: &'a mut Account,
+    /// Where a new instance finds a place.
+    pub(crate) tenancy: &'a mut Tenancy,
+}
+
+impl Call<'_> {
+    /// Calls a hook in the instance that was kept, or in another one. The instance is kept when the hook ends well. Says what
+    /// came back, what was edited, and the octets of the instance's memory.
+    ///
+    /// The hook's own part sets the facts that the guest may ask for.
+    pub(crate) async fn run<T>(
+        &self,
+        kept: Kept<'_>,
+        hook: impl AsyncFnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<(T, Overlay, u64), Failure> {
+        let limits = &self.plugin.limits;
+        let Kept { live: kept, account, tenancy } = kept;
+        let mut live = kept.take();
+        let left = limits.cpu_per_session.saturating_sub(account.cpu);
+        if left.is_zero() {
+            return Err(Failure::SessionCpu(limits.cpu_per_session));
+        }
+        self.meter.begin(limits.cpu_per_hook.min(left));
+        let waiting = AtomicBool::new(false);
+        let asking = async {
+            if live.is_none() {
+                live = Some(self.instance(tenancy, &waiting).await?);
+            }
+            let live = live.as_mut().ok_or_else(|| wasmtime::Error::msg("there is no instance"))?;
+            let state = live.store.data_mut();
+            state.spent = Spent::within(self.began, limits.wall_per_hook);
+            state.http_requests = account.http_requests;
+            state.memory.refused = false;
+            hook(live).await
+        };
+        let awake = self.host.ticker.awake();
+        let outcome = Budgeted::new(asking, self.meter, awake, self.began, limits.wall_per_hook).await;
+        account.cpu += self.meter.used();
+        let (mut staged, mut memory, mut refused_memory) = (Overlay::default(), 0, None);
+        if let Some(live) = live.as_mut() {
+            let state = live.store.data_mut();
+            staged = std::mem::take(&mut state.overlay);
+            memory = state.memory.used;
+            refused_memory = state.memory.refused.then_some(limits.memory_octets);
+            account.http_requests = state.http_requests;
+            state.end_hook();
+        }
+        match outcome {
+            Ok(Ok(answer)) => {
+                *kept = live;
+                Ok((answer, staged, memory))
+            }
+            Ok(Err(error)) => match Failure::from_guest(&error, limits.cpu_per_hook, refused_memory) {
+                Failure::Cpu(_) if left < limits.cpu_per_hook => {
+                    Err(Failure::SessionCpu(limits.cpu_per_session))
+                }
+                failure => Err(failure),
+            },
+            Err(_) if waiting.load(Ordering::Relaxed) => Err(Failure::Busy(limits.wall_per_hook)),
+            Err(_) => Err(Failure::Wall(limits.wall_per_hook)),
+        }
+    }
+
+    /// An instance that waits for its next use, else a new one.
+    async fn instance(&self, tenancy: &mut Tenancy, waiting: &AtomicBool) -> wasmtime::Result<Box<Live>> {
+        waiting.store(true, Ordering::Relaxed);
+        tenancy.take().await;
+        waiting.store(false, Ordering::Relaxed);
+        match self.plugin.idle.take() {
+            Some(mut live) => {
+                live.serve(self.notes, self.meter);
+                Ok(live)
+            }
+            None => Ok(Box::new(Live::make(self.plugin, self.host, self.notes, self.meter, waiting).await?)),
+        }
+    }
+}

@@ -8,7 +8,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hooks::{
@@ -18,15 +17,17 @@ use hooks::{
 use model::{Domain, Mailbox};
 
 use crate::PluginHost;
-use crate::call::{Budgeted, Meter};
+use crate::call::{Account, Call, Kept, Meter};
 use crate::convert::one_line;
 use crate::failure::Failure;
 use crate::host::Shared;
+use crate::idle;
 use crate::instance::{Live, NextHopChoice};
 use crate::overlay::Overlay;
+use crate::places::Tenancy;
 use crate::plugin::{Plugin, PluginSet};
 use crate::session::{GiveUp, count_failure};
-use crate::state::{Notes, Spent};
+use crate::state::Notes;
 use crate::ticker::CpuMeter;
 
 impl DeliveryHooks for PluginHost {
@@ -78,10 +79,10 @@ impl<'a> Question<'a> {
     async fn route(self, set: Arc<PluginSet>, requests: &[RouteRequest<'_>]) -> Vec<Option<RouteChoice>> {
         let mut choices = vec![None; requests.len()];
         for plugin in set.plugins.iter().filter(|plugin| plugin.compiled.stages.contains(Stage::Route)) {
-            let mut live = None;
+            let mut kept = Held::new(self.host);
             for (request, choice) in requests.iter().zip(&mut choices) {
                 if choice.is_none() {
-                    *choice = self.route_by(plugin, &mut live, request).await;
+                    *choice = self.route_by(plugin, &mut kept, request).await;
                 }
             }
         }
@@ -92,17 +93,17 @@ impl<'a> Question<'a> {
     async fn route_by(
         &self,
         plugin: &Arc<Plugin>,
-        live: &mut Option<Box<Live>>,
+        kept: &mut Held,
         request: &RouteRequest<'_>,
     ) -> Option<RouteChoice> {
         let began = clock::now();
         if !plugin.breaker.allows(began) {
             plugin.stats.not_asked();
-            return instead(plugin);
+            return instead(plugin, plugin.failure_verdict());
         }
         let trial = GiveUp::of(plugin);
         let outcome = self
-            .call(plugin, live, began, async |live| live.route(request.recipient, request.attempt).await)
+            .call(plugin, kept, began, async |live| live.route(request.recipient, request.attempt).await)
             .await;
         trial.defuse();
         let took = clock::now().saturating_duration_since(began);
@@ -122,7 +123,7 @@ impl<'a> Question<'a> {
             }
             Err(failure) => {
                 self.failed(plugin, request.recipient, &failure, took);
-                instead(plugin)
+                instead(plugin, plugin.verdict_for(&failure))
             }
         }
     }
@@ -130,22 +131,22 @@ impl<'a> Question<'a> {
     /// Tells every plugin that wants to hear, in order.
     async fn tell(self, set: Arc<PluginSet>, reports: &[OutcomeReport]) {
         for plugin in set.plugins.iter().filter(|plugin| plugin.compiled.stages.contains(Stage::Outcome)) {
-            let mut live = None;
+            let mut kept = Held::new(self.host);
             for report in reports {
-                self.tell_one(plugin, &mut live, report).await;
+                self.tell_one(plugin, &mut kept, report).await;
             }
         }
     }
 
     /// Tells one plugin of one recipient. Nobody waits for it, and nothing comes of it when it fails but a line in the log.
-    async fn tell_one(&self, plugin: &Arc<Plugin>, live: &mut Option<Box<Live>>, report: &OutcomeReport) {
+    async fn tell_one(&self, plugin: &Arc<Plugin>, kept: &mut Held, report: &OutcomeReport) {
         let began = clock::now();
         if !plugin.breaker.allows(began) {
             return plugin.stats.not_asked();
         }
         let trial = GiveUp::of(plugin);
         let id = self.message.id;
-        let told = self.call(plugin, live, began, async |live| live.outcome(id, report).await).await;
+        let told = self.call(plugin, kept, began, async |live| live.outcome(id, report).await).await;
         trial.defuse();
         let took = clock::now().saturating_duration_since(began);
         match told {
@@ -176,57 +177,50 @@ impl<'a> Question<'a> {
     async fn call<T>(
         &self,
         plugin: &Arc<Plugin>,
-        kept: &mut Option<Box<Live>>,
+        kept: &mut Held,
         began: Instant,
         hook: impl AsyncFnOnce(&mut Live) -> wasmtime::Result<T>,
     ) -> Result<(T, u64), Failure> {
-        let mut live = kept.take();
-        let (cpu, wall) = (plugin.limits.cpu_per_hook, plugin.limits.wall_per_hook);
-        self.meter.begin(cpu);
-        let waiting = AtomicBool::new(false);
-        let asking = async {
-            if live.is_none() {
-                let made = Live::make(plugin, self.host, &self.notes, &self.meter, &waiting).await?;
-                live = Some(Box::new(made));
-            }
-            let live = live.as_mut().ok_or_else(|| wasmtime::Error::msg("there is no instance"))?;
-            self.prepare(live, Spent::within(began, wall));
-            hook(live).await
-        };
-        let outcome = Budgeted::new(asking, &self.meter, self.host.ticker.awake(), began, wall).await;
-        let (mut refused_memory, mut memory) = (None, 0);
-        if let Some(live) = live.as_mut() {
-            let state = live.store.data_mut();
-            memory = state.memory.used;
-            refused_memory = state.memory.refused.then_some(plugin.limits.memory_octets);
-            state.overlay = Overlay::default();
-            state.end_hook();
-        }
-        match outcome {
-            Ok(Ok(answer)) => {
-                *kept = live;
-                Ok((answer, memory))
-            }
-            Ok(Err(error)) => Err(Failure::from_guest(&error, cpu, refused_memory)),
-            Err(_) if waiting.load(Ordering::Relaxed) => Err(Failure::Busy(wall)),
-            Err(_) => Err(Failure::Wall(wall)),
-        }
+        let call = Call { plugin, host: self.host, notes: &self.notes, meter: &self.meter, began };
+        let keeps = Kept { live: &mut kept.live, account: &mut kept.account, tenancy: &mut kept.tenancy };
+        let outcome = call
+            .run(keeps, async |live| {
+                let state = live.store.data_mut();
+                state.hook = self.stage.name();
+                state.session = None;
+                state.transaction = Some(self.message.clone());
+                state.overlay = Overlay::default();
+                hook(live).await
+            })
+            .await;
+        outcome.map(|(answer, _, memory)| (answer, memory))
     }
+}
 
-    fn prepare(&self, live: &mut Live, spent: Spent) {
-        let state = live.store.data_mut();
-        state.hook = self.stage.name();
-        state.session = None;
-        state.transaction = Some(self.message.clone());
-        state.overlay = Overlay::default();
-        state.spent = spent;
-        state.memory.refused = false;
+/// What one message has of one plugin.
+struct Held {
+    live: Option<Box<Live>>,
+    account: Account,
+    tenancy: Tenancy,
+}
+
+impl Held {
+    fn new(host: &Shared) -> Self {
+        Self { live: None, account: Account::default(), tenancy: host.places.tenancy(1) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            idle::give_back(live);
+        }
     }
 }
 
 /// What the failure policy says: nothing, hold, or put off.
-fn instead(plugin: &Plugin) -> Option<RouteChoice> {
-    let way = match plugin.failure_verdict()? {
+fn instead(plugin: &Plugin, verdict: Option<Verdict>) -> Option<RouteChoice> {
+    let way = match verdict? {
         Verdict::Quarantine(reason) => Way::Hold(reason),
         Verdict::TempFail(reply) => Way::Defer(reply),
         _ => return None,

@@ -40,6 +40,8 @@ pub enum LoadError {
 pub(crate) enum Failure {
     #[error("out of CPU time, more than {0:?}")]
     Cpu(Duration),
+    #[error("out of CPU time in this session, more than {0:?} over all its hooks")]
+    SessionCpu(Duration),
     #[error("out of time, more than {0:?} with all its waiting")]
     Wall(Duration),
     #[error("no free instance within {0:?}")]
@@ -88,6 +90,6 @@ impl Failure {
 
     /// Whether the plugin is to blame, so that its breaker counts it.
     pub(crate) fn counts(&self) -> bool {
-        !matches!(self, Self::Abandoned | Self::Busy(_))
+        !matches!(self, Self::Abandoned | Self::Busy(_) | Self::SessionCpu(_))
     }
 }

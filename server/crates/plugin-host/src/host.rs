@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use hooks::{Hooks, SessionHooks};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::loader::Loader;
 use crate::metrics::Registry;
+use crate::places::Places;
 use crate::plugin::PluginSet;
 use crate::session::PluginSession;
 use crate::state::State;
@@ -45,9 +46,10 @@ pub(crate) struct Shared {
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) services: Services,
     pub(crate) metrics: Registry,
-    /// A permit for each instance that may be alive.
-    pub(crate) instances: Arc<Semaphore>,
-    pub(crate) instances_limit: u32,
+    /// A place for each instance that may be alive.
+    pub(crate) places: Arc<Places>,
+    /// Instances alive now, those between two uses included.
+    pub(crate) alive: AtomicU64,
     /// The most memory that the engine's slots can hold, in octets.
     pub(crate) memory_ceiling: u64,
     pub(crate) room: engine::Room,
@@ -68,14 +70,25 @@ impl Shared {
             engine,
             services,
             metrics: Registry::default(),
-            instances: Arc::new(Semaphore::new(limits.instances.max(1) as usize)),
-            instances_limit: limits.instances.max(1),
+            places: Places::new(limits.instances.max(1)),
+            alive: AtomicU64::new(0),
             memory_ceiling,
             room,
             started: clock::now(),
             set: ArcSwap::default(),
             refused: Mutex::default(),
         })
+    }
+}
+
+impl Shared {
+    pub(crate) fn alive(&self) -> u64 {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Drops an instance that only waits for its next use. Says whether there was one.
+    pub(crate) fn evict_idle(&self) -> bool {
+        self.set.load().plugins.iter().any(|plugin| plugin.idle.evict())
     }
 }
 
@@ -150,12 +163,11 @@ impl PluginHost {
         let refused = self.shared.refused.lock();
         let refusal =
             |(name, reason): (&String, &String)| Refusal { name: name.clone(), reason: reason.clone() };
-        let limit = u64::from(self.shared.instances_limit);
         Status {
             plugins,
             refused: refused.iter().map(refusal).collect(),
-            instances: limit.saturating_sub(self.shared.instances.available_permits() as u64),
-            instances_limit: limit,
+            instances: self.shared.alive(),
+            instances_limit: u64::from(self.shared.places.limit()),
             pooled: self.shared.room == engine::Room::Pool,
         }
     }

@@ -1,11 +1,11 @@
 //! A plugin's instance in one session, or for one message in delivery: its store and the functions of its hooks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks::{OutcomeKind, OutcomeReport, Request, Stage, Verdict};
 use model::{Mailbox, QueueId};
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{ComponentNamedList, ComponentType, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
@@ -16,7 +16,6 @@ use crate::failure::is_pool_full;
 use crate::host::Shared;
 use crate::plugin::Plugin;
 use crate::state::{Notes, State};
-use crate::ticker::CpuMeter;
 
 /// How long to wait before the pool is tried again.
 const POOL_RETRY: Duration = Duration::from_millis(5);
@@ -83,13 +82,32 @@ struct Functions {
     outcome: Option<Outcome>,
 }
 
-/// A live instance. The store goes before the permit, so that its slot is free when the next one may be
-/// taken.
+/// A live instance. The store goes before it is counted out, so that its slot is free by then.
 pub(crate) struct Live {
     pub(crate) store: Store<State>,
     instance: Instance,
     functions: Functions,
-    _permit: OwnedSemaphorePermit,
+    /// Sessions that it has served.
+    pub(crate) uses: u32,
+    /// The transaction that it serves, where it serves but one.
+    pub(crate) transaction: Option<QueueId>,
+    _alive: Alive,
+}
+
+/// Counts an instance as long as it is alive.
+struct Alive(Arc<Shared>);
+
+impl Alive {
+    fn count(host: &Arc<Shared>) -> Self {
+        host.alive.fetch_add(1, Ordering::Relaxed);
+        Self(host.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The function of a hook, looked up once in this instance.
@@ -107,7 +125,7 @@ macro_rules! function {
 }
 
 impl Live {
-    /// Makes an instance; waits while there is no room for one.
+    /// Makes an instance, for which there is a place; waits while the pool has no room for one.
     pub(crate) async fn make(
         plugin: &Arc<Plugin>,
         host: &Arc<Shared>,
@@ -115,22 +133,41 @@ impl Live {
         meter: &Meter,
         waiting: &std::sync::atomic::AtomicBool,
     ) -> wasmtime::Result<Self> {
-        use std::sync::atomic::Ordering;
         waiting.store(true, Ordering::Relaxed);
-        let permit = host.instances.clone().acquire_owned().await?;
+        // Those that only wait for a use make room.
+        while host.alive() >= u64::from(host.places.limit()) && host.evict_idle() {}
         loop {
             let mut store = new_store(plugin, host, notes, meter);
             match plugin.compiled.pre.instantiate_async(&mut store).await {
                 Ok(instance) => {
                     waiting.store(false, Ordering::Relaxed);
-                    return Ok(Self { store, instance, functions: Functions::default(), _permit: permit });
+                    let functions = Functions::default();
+                    let alive = Alive::count(host);
+                    return Ok(Self {
+                        store,
+                        instance,
+                        functions,
+                        uses: 0,
+                        transaction: None,
+                        _alive: alive,
+                    });
                 }
                 Err(error) if is_pool_full(&error) => {}
                 Err(error) => return Err(error),
             }
             drop(store);
+            if host.evict_idle() {
+                continue;
+            }
             tokio::time::sleep(POOL_RETRY).await;
         }
+    }
+
+    /// Begins to serve another session.
+    pub(crate) fn serve(&mut self, notes: &Notes, meter: &Meter) {
+        let state = self.store.data_mut();
+        state.notes = notes.clone();
+        state.meter = meter.clone();
     }
 
     /// Calls the hook that the request belongs to; the store's state was prepared by the caller.
@@ -243,12 +280,12 @@ impl Live {
 }
 
 fn new_store(plugin: &Arc<Plugin>, host: &Arc<Shared>, notes: &Notes, meter: &Meter) -> Store<State> {
-    let mut store = Store::new(&host.engine, State::new(plugin.clone(), host.clone(), notes.clone()));
+    let mut store =
+        Store::new(&host.engine, State::new(plugin.clone(), host.clone(), notes.clone(), meter.clone()));
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
-    let meter: Arc<CpuMeter> = meter.clone();
-    store.epoch_deadline_callback(move |_| {
-        meter.slice()?;
+    store.epoch_deadline_callback(|context| {
+        context.data().meter.slice()?;
         // Others get their turn between slices, however long a guest computes.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });

@@ -3,7 +3,7 @@
 //! A [`PluginHost`] watches a directory. Each `NAME.wasm` in it is the plugin NAME; what the component
 //! exports is what it is asked. Every load makes a new *generation*; a session keeps the generations that it
 //! began with. A session gives each plugin an instance of its own, made when it is first needed, so that mail
-//! of one session cannot leak into another.
+//! of one session cannot leak into another; a plugin can be given less or more ([`Isolation`]).
 //!
 //! What a plugin edits is staged: its edits are kept when it says proceed or accept, and thrown away when it
 //! refuses, traps or overruns. A plugin that fails never skips its hook: its failure policy answers
@@ -29,6 +29,7 @@ mod delivery;
 mod engine;
 mod failure;
 mod host;
+mod idle;
 mod instance;
 mod limits;
 mod loader;
@@ -36,6 +37,7 @@ mod metrics;
 mod options;
 mod outline;
 mod overlay;
+mod places;
 mod plugin;
 mod reach;
 mod services;
@@ -51,7 +53,7 @@ pub use host::{OpenError, PluginHost};
 pub use limits::{LimitOverrides, Limits};
 pub use loader::LoadReport;
 pub use metrics::{Series, SeriesValue};
-pub use options::{Grants, OnFailure, Options, PluginOptions, Services, WallClock};
+pub use options::{Grants, Isolation, OnFailure, Options, PluginOptions, Services, WallClock};
 pub use reach::{HttpHost, NoHttpHost, everywhere};
 pub use status::{PluginStatus, Refusal, Status};
 pub use watch::Watch;

@@ -9,6 +9,8 @@ pub struct Limits {
     pub cpu_per_hook: Duration,
     /// Time that one hook may take in all, waiting for an instance and for services included.
     pub wall_per_hook: Duration,
+    /// Time that a guest may compute in all hooks of one session together, or for one message in delivery.
+    pub cpu_per_session: Duration,
     /// As `cpu_per_hook`, for `lifecycle.init`.
     pub cpu_for_init: Duration,
     /// As `wall_per_hook`, for `lifecycle.init`.
@@ -66,6 +68,7 @@ impl Default for Limits {
         Self {
             cpu_per_hook: Duration::from_millis(500),
             wall_per_hook: Duration::from_secs(10),
+            cpu_per_session: Duration::from_secs(60),
             cpu_for_init: Duration::from_secs(5),
             wall_for_init: Duration::from_secs(30),
             memory_octets: 64 << 20,
@@ -100,6 +103,7 @@ impl Default for Limits {
 pub struct LimitOverrides {
     pub cpu_per_hook: Option<Duration>,
     pub wall_per_hook: Option<Duration>,
+    pub cpu_per_session: Option<Duration>,
     pub memory_octets: Option<u64>,
 }
 
@@ -108,6 +112,7 @@ impl Limits {
     pub(crate) fn with(&self, overrides: &LimitOverrides) -> Self {
         Self {
             cpu_per_hook: overrides.cpu_per_hook.unwrap_or(self.cpu_per_hook),
+            cpu_per_session: overrides.cpu_per_session.unwrap_or(self.cpu_per_session),
             wall_per_hook: overrides.wall_per_hook.unwrap_or(self.wall_per_hook),
             memory_octets: overrides.memory_octets.unwrap_or(self.memory_octets),
             ..self.clone()

@@ -17,6 +17,7 @@ use crate::call::Budgeted;
 use crate::component::{self, Compiled};
 use crate::failure::{Failure, LoadError};
 use crate::host::Shared;
+use crate::idle::Idle;
 use crate::instance::Live;
 use crate::plugin::{Plugin, PluginSet};
 use crate::state::Notes;
@@ -230,16 +231,20 @@ impl Loader {
             options,
             limits,
             breaker: Breaker::default(),
+            idle: Idle::default(),
             stats: self.stats.entry(name.to_owned()).or_default().clone(),
         });
         self.runtime.block_on(try_out(&self.shared, &plugin))?;
         self.generations.insert(name.to_owned(), generation);
-        self.loaded.insert(name.to_owned(), plugin);
+        if let Some(old) = self.loaded.insert(name.to_owned(), plugin) {
+            old.idle.retire();
+        }
         Ok(generation)
     }
 
     fn unload(&mut self, name: &str) {
         if let Some(plugin) = self.loaded.remove(name) {
+            plugin.idle.retire();
             tracing::info!(plugin = name, generation = plugin.generation, "plugin unloaded");
             self.publish();
         }
@@ -256,6 +261,14 @@ impl Loader {
 
     fn path(&self, name: &str) -> PathBuf {
         self.options.dir.join(format!("{name}.wasm"))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        for plugin in self.loaded.values() {
+            plugin.idle.retire();
+        }
     }
 }
 
@@ -319,7 +332,9 @@ async fn try_out(shared: &Arc<Shared>, plugin: &Arc<Plugin>) -> Result<(), LoadE
     let meter = Arc::new(CpuMeter::new(shared.ticker.clone()));
     meter.begin(cpu);
     let waiting = Default::default();
+    let mut tenancy = shared.places.tenancy(1);
     let trying = async {
+        tenancy.take().await;
         let mut live = Live::make(plugin, shared, &Notes::default(), &meter, &waiting).await?;
         if let Err(error) = live.check_types() {
             return Ok(Err(LoadError::Export(format!("{error:#}"))));

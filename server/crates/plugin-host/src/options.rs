@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub struct PluginOptions {
     /// False: the file is left alone.
     pub enabled: bool,
     pub on_failure: OnFailure,
+    pub isolation: Isolation,
     pub grants: Grants,
     /// What the plugin's `config` interface answers from: an object, or null.
     pub settings: serde_json::Value,
@@ -42,6 +44,7 @@ impl Default for PluginOptions {
         Self {
             enabled: true,
             on_failure: OnFailure::default(),
+            isolation: Isolation::default(),
             grants: Grants::default(),
             settings: serde_json::Value::Null,
             limits: LimitOverrides::default(),
@@ -76,6 +79,37 @@ pub enum OnFailure {
     Proceed,
     /// The message is accepted and held.
     Quarantine,
+}
+
+/// How long an instance lives, and so what a guest's variables may carry from one mail to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "kind")]
+pub enum Isolation {
+    /// An instance for each session: nothing of a session is seen by another.
+    #[default]
+    Session,
+    /// An instance for each transaction, from MAIL to the end of data: nothing of a message is seen by another. Each hook outside of
+    /// a transaction has an instance of its own.
+    Transaction,
+    /// An instance serves many sessions, one after the other. What a guest keeps of one session, by intent or by mistake, the next one
+    /// sees; for guests whose instances are dear and whose code is trusted.
+    Reuse {
+        /// Sessions that one instance serves.
+        max_uses: NonZeroU32,
+        /// Instances that wait for their next session.
+        max_idle: u32,
+    },
+}
+
+impl Isolation {
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+            Self::Reuse { .. } => "reuse",
+        }
+    }
 }
 
 /// A wall clock; tests and `plugin test` bring their own.

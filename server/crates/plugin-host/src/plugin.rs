@@ -7,6 +7,8 @@ use model::Reply;
 
 use crate::breaker::Breaker;
 use crate::component::Compiled;
+use crate::failure::Failure;
+use crate::idle::Idle;
 use crate::status::Stats;
 use crate::{Limits, OnFailure, PluginOptions};
 
@@ -19,11 +21,25 @@ pub(crate) struct Plugin {
     pub(crate) options: PluginOptions,
     pub(crate) limits: Limits,
     pub(crate) breaker: Breaker,
+    /// Instances between two uses.
+    pub(crate) idle: Idle,
     /// Counted over all generations of this name.
     pub(crate) stats: Arc<Stats>,
 }
 
 impl Plugin {
+    /// What is answered when a hook failed; nothing: go on. That there was no place for an instance is no failure of the plugin's, and
+    /// a hook must not be left out for it, whatever the policy.
+    pub(crate) fn verdict_for(&self, failure: &Failure) -> Option<Verdict> {
+        match failure {
+            Failure::Busy(_) => {
+                let text = "too many sessions use mail filters at this moment, please try again";
+                Some(Verdict::TempFail(Reply::new(451, (4, 3, 2), text)))
+            }
+            _ => self.failure_verdict(),
+        }
+    }
+
     /// What the failure policy says; nothing: go on.
     pub(crate) fn failure_verdict(&self) -> Option<Verdict> {
         match self.options.on_failure {

@@ -1,24 +1,35 @@
 //! The plugins of one session: asks them in order, stages what they edit, and answers for those that fail.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use hooks::{
     Answer, BoxFuture, Request, SessionFacts, SessionHooks, Stage, Stages, TransactionFacts, Verdict,
 };
 
-use crate::call::{Budgeted, Meter};
+use crate::Isolation;
+use crate::call::{Account, Call, Kept, Meter};
 use crate::failure::Failure;
 use crate::host::Shared;
+use crate::idle;
 use crate::instance::Live;
 use crate::overlay::Overlay;
+use crate::places::Tenancy;
 use crate::plugin::{Plugin, PluginSet};
-use crate::state::{Notes, Spent};
+use crate::state::Notes;
 use crate::ticker::CpuMeter;
 
-/// A plugin's place in a session.
-enum Slot {
+/// What a session has of one plugin.
+#[derive(Default)]
+struct Slot {
+    place: Place,
+    account: Account,
+}
+
+#[derive(Default)]
+enum Place {
     /// No instance yet, or none any more: the next hook makes one.
+    #[default]
     Empty,
     Live(Box<Live>),
     /// A hook is running; left behind when its question was dropped.
@@ -32,6 +43,8 @@ pub(crate) struct PluginSession {
     slots: Vec<Slot>,
     notes: Notes,
     meter: Option<Meter>,
+    /// Places for its instances, when it has some.
+    tenancy: Option<Tenancy>,
 }
 
 /// A question with its facts.
@@ -62,17 +75,17 @@ impl SessionHooks for PluginSession {
 
 impl PluginSession {
     pub(crate) fn new(host: Arc<Shared>, set: Arc<PluginSet>) -> Self {
-        Self { host, set, slots: Vec::new(), notes: Notes::default(), meter: None }
+        Self { host, set, slots: Vec::new(), notes: Notes::default(), meter: None, tenancy: None }
     }
 
     async fn run(&mut self, question: Question<'_>) -> Answer {
         let set = self.set.clone();
-        self.slots.resize_with(set.plugins.len(), || Slot::Empty);
+        self.slots.resize_with(set.plugins.len(), Slot::default);
         let stage = question.request.stage();
         let mut overlay = Overlay::default();
         let mut answer = Answer::default();
         for (nth, plugin) in set.plugins.iter().enumerate() {
-            let was_abandoned = matches!(self.slots[nth], Slot::Asked);
+            let was_abandoned = matches!(self.slots[nth].place, Place::Asked);
             if !plugin.compiled.stages.contains(stage) || (was_abandoned && stage == Stage::Disconnect) {
                 continue;
             }
@@ -134,7 +147,7 @@ impl PluginSession {
             Err(failure) => {
                 plugin.stats.failed(failure.to_string(), took);
                 blame(plugin, question, &failure);
-                plugin.failure_verdict().unwrap_or_default()
+                plugin.verdict_for(&failure).unwrap_or_default()
             }
         }
     }
@@ -146,61 +159,56 @@ impl PluginSession {
         plugin: &Arc<Plugin>,
         question: Question<'_>,
         overlay: Overlay,
-        began: std::time::Instant,
+        began: Instant,
     ) -> Result<(Verdict, Overlay, u64), Failure> {
-        let mut live = match std::mem::replace(&mut self.slots[nth], Slot::Asked) {
-            Slot::Empty => None,
-            Slot::Live(live) => Some(live),
-            Slot::Asked => return Err(Failure::Abandoned),
-        };
-        let (host, notes) = (self.host.clone(), self.notes.clone());
-        let meter = self.meter.get_or_insert_with(|| Arc::new(CpuMeter::new(host.ticker.clone()))).clone();
-        let (cpu, wall) = (plugin.limits.cpu_per_hook, plugin.limits.wall_per_hook);
-        meter.begin(cpu);
-        let waiting = AtomicBool::new(false);
-        let asking = async {
-            if live.is_none() {
-                live = Some(Box::new(Live::make(plugin, &host, &notes, &meter, &waiting).await?));
+        let transaction = question.transaction.map(|transaction| transaction.id);
+        let is_one_transactions = plugin.options.isolation == Isolation::Transaction;
+        let slot = &mut self.slots[nth];
+        let mut kept = match std::mem::replace(&mut slot.place, Place::Asked) {
+            Place::Empty => None,
+            Place::Live(live) => {
+                Some(live).filter(|live| !is_one_transactions || live.transaction == transaction)
             }
-            let Some(live) = live.as_mut() else { return Ok(Verdict::Proceed) };
-            prepare(live, question, overlay, Spent::within(began, wall));
-            live.call(&question.request).await
+            Place::Asked => return Err(Failure::Abandoned),
         };
-        let outcome = Budgeted::new(asking, &meter, host.ticker.awake(), began, wall).await;
-        let mut refused_memory = None;
-        let mut staged = Overlay::default();
-        let mut memory = 0;
-        if let Some(live) = live.as_mut() {
-            let state = live.store.data_mut();
-            staged = std::mem::take(&mut state.overlay);
-            memory = state.memory.used;
-            refused_memory = state.memory.refused.then_some(plugin.limits.memory_octets);
-            state.end_hook();
+        let host = &self.host;
+        let meter = self.meter.get_or_insert_with(|| Arc::new(CpuMeter::new(host.ticker.clone())));
+        let want = self.set.plugins.len();
+        let tenancy = self.tenancy.get_or_insert_with(|| host.places.tenancy(want));
+        let call = Call { plugin, host, notes: &self.notes, meter, began };
+        let keeps = Kept { live: &mut kept, account: &mut slot.account, tenancy };
+        let outcome = call
+            .run(keeps, async |live| {
+                live.transaction = transaction;
+                let state = live.store.data_mut();
+                state.hook = question.request.stage().name();
+                state.session = Some(question.session.clone());
+                state.transaction = question.transaction.cloned();
+                state.overlay = overlay;
+                live.call(&question.request).await
+            })
+            .await;
+        let is_over = transaction.is_none() || question.request.stage() == Stage::Message;
+        slot.place = match kept {
+            Some(live) if !(is_one_transactions && is_over) => Place::Live(live),
+            _ => Place::Empty,
+        };
+        let held = self.slots.iter().filter(|slot| matches!(slot.place, Place::Live(_))).count();
+        if let Some(tenancy) = &mut self.tenancy {
+            tenancy.keep(held);
         }
-        self.slots[nth] = Slot::Empty;
-        match outcome {
-            Ok(Ok(verdict)) => {
-                if let Some(live) = live {
-                    self.slots[nth] = Slot::Live(live);
-                }
-                Ok((verdict, staged, memory))
-            }
-            Ok(Err(error)) => Err(Failure::from_guest(&error, cpu, refused_memory)),
-            Err(_) if waiting.load(Ordering::Relaxed) => Err(Failure::Busy(wall)),
-            Err(_) => Err(Failure::Wall(wall)),
-        }
+        outcome
     }
 }
 
-/// Hands the hook its facts and a clean account.
-fn prepare(live: &mut Live, question: Question<'_>, overlay: Overlay, spent: Spent) {
-    let state = live.store.data_mut();
-    state.hook = question.request.stage().name();
-    state.session = Some(question.session.clone());
-    state.transaction = question.transaction.cloned();
-    state.overlay = overlay;
-    state.spent = spent;
-    state.memory.refused = false;
+impl Drop for PluginSession {
+    fn drop(&mut self) {
+        for slot in self.slots.drain(..) {
+            if let Place::Live(live) = slot.place {
+                idle::give_back(live);
+            }
+        }
+    }
 }
 
 fn report(plugin: &Plugin, question: Question<'_>, verdict: &Verdict) {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use crate::call::Meter;
 use crate::engine::{MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use crate::host::Shared;
 use crate::overlay::Overlay;
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) host: Arc<Shared>,
     pub(crate) notes: Notes,
+    /// Measures whom the instance serves.
+    pub(crate) meter: Meter,
     /// The hook that runs, for the log.
     pub(crate) hook: &'static str,
     /// Nothing while `lifecycle.init` runs, and between hooks.
@@ -31,7 +34,7 @@ pub(crate) struct State {
     pub(crate) transaction: Option<Arc<TransactionFacts>>,
     pub(crate) overlay: Overlay,
     pub(crate) spent: Spent,
-    /// Requests over HTTP since the instance was made.
+    /// Requests over HTTP of the session.
     pub(crate) http_requests: u32,
     pub(crate) memory: Memory,
     /// Made when the guest first asks for it: small guests never do.
@@ -75,7 +78,7 @@ impl Spent {
 }
 
 impl State {
-    pub(crate) fn new(plugin: Arc<Plugin>, host: Arc<Shared>, notes: Notes) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, host: Arc<Shared>, notes: Notes, meter: Meter) -> Self {
         let memory = Memory {
             used: 0,
             limit: plugin.limits.memory_octets,
@@ -86,6 +89,7 @@ impl State {
             plugin,
             host,
             notes,
+            meter,
             hook: "",
             session: None,
             transaction: None,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::plugin::Plugin;
-use crate::{Grants, OnFailure};
+use crate::{Grants, Isolation, OnFailure};
 
 const VERDICTS: [&str; 7] =
     ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
@@ -45,6 +45,9 @@ pub struct PluginStatus {
     pub imports: Vec<String>,
     pub grants: Grants,
     pub on_failure: OnFailure,
+    pub isolation: Isolation,
+    /// Instances that wait for their next session; only with the isolation `reuse`.
+    pub idle_instances: u64,
     /// `closed`, `open` or `half-open`.
     pub breaker: &'static str,
     /// Hooks that were asked, failed ones included, over all generations.
@@ -148,6 +151,8 @@ pub(crate) fn of(plugin: &Plugin) -> PluginStatus {
         imports: inspection.imports.clone(),
         grants: plugin.options.grants.clone(),
         on_failure: plugin.options.on_failure,
+        isolation: plugin.options.isolation,
+        idle_instances: plugin.idle.len() as u64,
         breaker: plugin.breaker.name(clock::now()),
         calls,
         failures: load(&stats.failures),

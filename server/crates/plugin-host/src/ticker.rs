@@ -124,6 +124,11 @@ impl CpuMeter {
         self.used.store(0, Ordering::Relaxed);
     }
 
+    /// What the call has used so far.
+    pub(crate) fn used(&self) -> Duration {
+        TICK * u32::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
     /// A poll begins.
     pub(crate) fn resume(&self) {
         self.since.store(self.ticker.ticks(), Ordering::Relaxed);

@@ -203,12 +203,18 @@ async fn waiting_is_bounded_and_costs_no_cpu_time() {
 #[tokio::test]
 async fn a_full_pool_holds_sessions_back_and_skips_no_hook() {
     let bed = silent(Duration::from_millis(300), 1);
+    let mut options = bed.options.clone();
+    let proceeds = PluginOptions { on_failure: OnFailure::Proceed, ..PluginOptions::default() };
+    options.plugins.insert("fine".to_owned(), proceeds);
+    bed.host.replace_options(options).await;
     bed.put("fine", &fixed(&[("connect", PROCEED)]));
     bed.load().await;
     let mut first = bed.session();
     assert_eq!(first.ask(Request::Connect).await.verdict, Verdict::Proceed);
     let mut second = bed.session();
-    assert_eq!(second.ask(Request::Connect).await.verdict, tempfail());
+    // Whatever the failure policy: a plugin that there is no place for has not failed, and must not be left out.
+    let Verdict::TempFail(reply) = second.ask(Request::Connect).await.verdict else { panic!("no reply") };
+    assert_eq!((reply.code, reply.status.map(|status| status.detail)), (451, Some(2)), "{reply}");
     assert!(bed.plugin("fine").unwrap().last_error.unwrap().starts_with("no free instance"));
     let waiting = tokio::spawn(async move { second.ask(Request::Connect).await.verdict });
     tokio::task::yield_now().await;
@@ -227,4 +233,47 @@ async fn a_question_that_was_dropped_is_not_asked_again_in_that_session() {
     assert_eq!(bed.host.status().instances, 0);
     assert_eq!(session.ask(Request::Connect).await.verdict, tempfail());
     assert_eq!(bed.plugin("waits").unwrap().breaker, "closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_two_answers_every_hook_of_twenty_sessions() {
+    let change = |options: &mut Options| options.limits.instances = 2;
+    let bed = Bed::open(change, Services::default());
+    bed.put("a", &fixed(&[("connect", PROCEED), ("data", PROCEED)]));
+    bed.put("b", &fixed(&[("data", "(i32.const 64)")]));
+    bed.load().await;
+    let mut sessions = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let host = bed.host.clone();
+        sessions.spawn(async move {
+            // Each needs two instances: two sessions that had one each would wait for each other.
+            let mut session = crate::stage::Session::of(&host);
+            session.ask(Request::Data).await.verdict
+        });
+    }
+    while let Some(verdict) = sessions.join_next().await {
+        assert_eq!(verdict.unwrap().name(), "reject");
+    }
+    assert_eq!((bed.plugin("a").unwrap().calls, bed.plugin("b").unwrap().calls), (20, 20));
+    assert_eq!(bed.plugin("a").unwrap().failures + bed.plugin("b").unwrap().failures, 0);
+}
+
+#[test]
+fn guests_that_hold_every_thread_of_the_runtime_are_stopped_all_the_same() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bed = Bed::with(&[("spin", &fixed(&[("connect", SPIN)]))]).await;
+        // The one thread blocks in here: no timer of the runtime can fire, no other task is polled.
+        let mut session = bed.session();
+        let mut asking = session.hooks.ask(Request::Connect, &session.facts, None);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let verdict = loop {
+            if let std::task::Poll::Ready(answer) = asking.as_mut().poll(&mut context) {
+                break answer.verdict;
+            }
+        };
+        assert_eq!(verdict, tempfail());
+        drop(asking);
+        assert!(bed.plugin("spin").unwrap().last_error.unwrap().starts_with("out of CPU time"));
+    });
 }

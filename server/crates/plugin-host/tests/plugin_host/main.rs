@@ -9,6 +9,7 @@ mod failures;
 mod guest;
 mod hot_load;
 mod recipients;
+mod isolation;
 mod refusals;
 mod services;
 mod session;

@@ -60,7 +60,7 @@ impl Bed {
     }
 
     pub(crate) fn session(&self) -> Session {
-        Session { hooks: self.host.begin(), facts: facts() }
+        Session::of(&self.host)
     }
 
     pub(crate) fn plugin(&self, name: &str) -> Option<PluginStatus> {
@@ -85,6 +85,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) fn of(host: &PluginHost) -> Self {
+        Self { hooks: host.begin(), facts: facts() }
+    }
+
     pub(crate) async fn ask(&mut self, request: Request<'_>) -> Answer {
         self.hooks.ask(request, &self.facts, None).await
     }

@@ -27,6 +27,28 @@ pub(super) const PLUGIN: Section = Section {
             "\"tempfail\"",
             "What counts when the plugin traps or overruns a limit: 451 4.3.0, as if it were not there, or accept and hold.",
         ),
+        key(
+            "isolation",
+            "\"session\", \"transaction\" or \"reuse\"",
+            "\"session\"",
+            "How long an instance of it lives, and with it what it keeps in its variables: for one session; for one transaction, and \
+             one hook outside of any; or for many sessions one after the other. With `reuse` a plugin may, by mistake or on purpose, \
+             show one session what it kept of another, and an error in it can spoil later sessions. It is worth it where an instance \
+             takes milliseconds to begin, as with Python and Go.",
+        ),
+        optional(
+            "max-uses",
+            COUNT,
+            "100",
+            "With `isolation = \"reuse\"`: sessions that one instance serves. A failed hook, a new generation, and memory over half of \
+             its limit end it sooner.",
+        ),
+        optional(
+            "max-idle",
+            COUNT,
+            "16",
+            "With `isolation = \"reuse\"`: instances that wait for their next session.",
+        ),
         optional("grants", TABLE, "none", "What it may use beyond its own session; see `grants`."),
         optional("settings", TABLE, "none", "Handed to the plugin as they are; it says what it reads."),
         optional(
@@ -66,6 +88,13 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
             "Time that a plugin may compute in one hook; waiting for the server is not counted.",
         ),
         key("wall-per-hook", SPAN, "\"10s\"", "Time that one hook may take with all its waiting."),
+        key(
+            "cpu-per-session",
+            SPAN,
+            "\"1m\"",
+            "Time that a plugin may compute in all hooks of one session, or for one message in delivery; then its failure policy answers \
+             for the rest of it.",
+        ),
         key("cpu-for-init", SPAN, "\"5s\"", "As `cpu-per-hook`, when a plugin is loaded."),
         key("wall-for-init", SPAN, "\"30s\"", "As `wall-per-hook`, when a plugin is loaded."),
         key(
@@ -124,6 +153,7 @@ pub(super) const ONE_PLUGIN_LIMITS: Section = Section {
     keys: &[
         optional("cpu-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
         optional("wall-per-hook", SPAN, "as in `[plugins.limits]`", "As there."),
+        optional("cpu-per-session", SPAN, "as in `[plugins.limits]`", "As there."),
         optional("memory", SIZE, "as in `[plugins.limits]`", "As there."),
     ],
 };
