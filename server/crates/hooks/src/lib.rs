@@ -3,14 +3,20 @@
 //! `inbound` asks through [`SessionHooks`], `outbound` through [`DeliveryHooks`]; `plugin-host` answers, and none knows another. The key-value space that
 //! plugins are given is named here too ([`KeyValue`]) and kept by `store`; so is what asks other hosts over HTTP ([`HttpClient`]), which `fetch` does.
 
+mod breaker;
+mod chain;
 mod delivery;
+mod failure_policy;
 mod http;
 mod key_value;
 mod session;
 mod stage;
 mod verdict;
 
+pub use breaker::Breaker;
+pub use chain::{Chain, in_turn};
 pub use delivery::{DeliveryHooks, OutcomeKind, OutcomeReport, RouteChoice, RouteRequest, Way};
+pub use failure_policy::OnFailure;
 pub use http::{HttpAnswer, HttpClient, HttpError, HttpRequest, HttpTerms, Networks};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
 pub use session::{

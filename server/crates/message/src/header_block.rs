@@ -99,6 +99,16 @@ impl HeaderBlock {
         self.lines.iter().filter_map(|line| self.field_of(line))
     }
 
+    /// The fields, from the top, with all that stands behind their colons: the white space there belongs to the values.
+    pub fn raw_fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.lines.iter().filter_map(|line| {
+            let field = self.field_of(line)?;
+            let (name, value) = line.field.clone()?;
+            let colon = memchr::memchr(b':', &self.bytes[name.end..value.end])?;
+            Some(Field { value: &self.bytes[name.end + colon + 1..value.end], ..field })
+        })
+    }
+
     /// The values of the fields of this name, from the top; the case of the name does not matter.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)

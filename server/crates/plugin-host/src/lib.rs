@@ -20,7 +20,6 @@
 //! Known gaps: none.
 
 mod bindings;
-mod breaker;
 mod cache;
 mod call;
 mod component;
@@ -49,11 +48,12 @@ mod watch;
 
 pub use component::Inspection;
 pub use failure::LoadError;
+pub use hooks::OnFailure;
 pub use host::{OpenError, PluginHost};
 pub use limits::{LimitOverrides, Limits};
 pub use loader::LoadReport;
 pub use metrics::{Series, SeriesValue};
-pub use options::{Grants, Isolation, OnFailure, Options, PluginOptions, Services, WallClock};
+pub use options::{Grants, Isolation, Options, PluginOptions, Services, WallClock};
 pub use reach::{HttpHost, NoHttpHost, everywhere};
 pub use status::{PluginStatus, Refusal, Status};
 pub use watch::Watch;

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use hooks::Breaker;
 use tokio::runtime::Handle;
 
-use crate::breaker::Breaker;
 use crate::cache::Cache;
 use crate::call::Budgeted;
 use crate::component::{self, Compiled};

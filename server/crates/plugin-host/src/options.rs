@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hooks::Networks;
+use hooks::{Networks, OnFailure};
 use model::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -66,19 +66,6 @@ pub struct Grants {
 
 fn networks<S: Serializer>(networks: &Networks, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(&networks.0)
-}
-
-/// What a hook's answer is when its plugin fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// 451 4.3.0: the client comes again.
-    #[default]
-    Tempfail,
-    /// As if the plugin were not there.
-    Proceed,
-    /// The message is accepted and held.
-    Quarantine,
 }
 
 /// How long an instance lives, and so what a guest's variables may carry from one mail to another.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use hooks::{Stage, Stages, Verdict};
+use hooks::{Breaker, Stage, Stages, Verdict};
 use model::Reply;
 
-use crate::breaker::Breaker;
 use crate::component::Compiled;
 use crate::failure::Failure;
 use crate::idle::Idle;
 use crate::status::Stats;
-use crate::{Limits, OnFailure, PluginOptions};
+use crate::{Limits, PluginOptions};
 
 /// One generation: a component with its configuration. It lives as long as a session uses it.
 pub(crate) struct Plugin {
@@ -42,16 +41,7 @@ impl Plugin {
 
     /// What the failure policy says; nothing: go on.
     pub(crate) fn failure_verdict(&self) -> Option<Verdict> {
-        match self.options.on_failure {
-            OnFailure::Proceed => None,
-            OnFailure::Quarantine => {
-                Some(Verdict::Quarantine(format!("the mail filter {} failed", self.name)))
-            }
-            OnFailure::Tempfail => {
-                let text = "temporary failure in a mail filter, please try again";
-                Some(Verdict::TempFail(Reply::new(451, (4, 3, 0), text)))
-            }
-        }
+        self.options.on_failure.verdict(&self.name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A circuit breaker: a plugin that keeps failing is not asked for a while, and then tried again.
+//! A circuit breaker: a plugin or another filter that keeps failing is not asked for a while, and then tried again.
 //!
 //! Closed: every hook asks. Five failures within a minute open it: the failure policy answers without asking.
 //! When the pause is over one hook may try; if it succeeds the breaker closes, otherwise the pause doubles.
@@ -18,8 +18,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// Whether one filter may be asked; shared by all sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     /// Whether there is anything to look at: a plugin that never fails never takes the lock.
     troubled: AtomicBool,
     state: Mutex<State>,
@@ -41,7 +42,7 @@ struct Open {
 
 impl Breaker {
     /// Whether the plugin may be asked now. Who is told yes must say how it went, or that it gave up.
-    pub(crate) fn allows(&self, now: Instant) -> bool {
+    pub fn allows(&self, now: Instant) -> bool {
         if !self.troubled.load(Ordering::Acquire) {
             return true;
         }
@@ -56,7 +57,8 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn succeeded(&self) {
+    /// The filter answered.
+    pub fn succeeded(&self) {
         if !self.troubled.load(Ordering::Acquire) {
             return;
         }
@@ -69,7 +71,7 @@ impl Breaker {
     }
 
     /// Says whether the breaker opened by this failure.
-    pub(crate) fn failed(&self, now: Instant) -> bool {
+    pub fn failed(&self, now: Instant) -> bool {
         self.troubled.store(true, Ordering::Release);
         let mut state = self.state.lock();
         if let Some(open) = state.open {
@@ -92,7 +94,7 @@ impl Breaker {
     }
 
     /// The hook ended without an answer that says anything of the plugin: a trial is open to others again.
-    pub(crate) fn gave_up(&self) {
+    pub fn gave_up(&self) {
         if self.troubled.load(Ordering::Acquire)
             && let Some(open) = &mut self.state.lock().open
         {
@@ -101,7 +103,7 @@ impl Breaker {
     }
 
     /// `closed`, `open` or `half-open`.
-    pub(crate) fn name(&self, now: Instant) -> &'static str {
+    pub fn name(&self, now: Instant) -> &'static str {
         match self.state.lock().open {
             None => "closed",
             Some(open) if now < open.until => "open",

@@ -1,0 +1,35 @@
+//! Asks milters: the filters that other mail servers have had for years, over a socket, at the stages of a session.
+//!
+//! [`Milters`] stand in the chain of hooks beside the plugins. A session has a connection of its own to each, made when the first
+//! stage is asked. What a milter changes is made in the same overlay and pieces as a plugin's edits: a body that stays is never
+//! copied whole. A milter that fails, hangs, closes or talks nonsense never skips its stage: its failure policy answers
+//! (`hooks::OnFailure`), and a breaker stops asking one that keeps failing.
+//!
+//! Standards: the milter protocol as libmilter and sendmail 8.18 speak it, versions 2 to 6: option negotiation, macros, the
+//! NR flags, SKIP, leading space, macro names that the milter chooses. No RFC has it.
+//! Limits: [`Timeouts`]; [`MilterOptions::body_octets`]; frames of 128 KiB, 1,000 changes and 1,000 recipients of a message,
+//! replies of 2 KiB. The edited header block has the limit of `message::HeaderBlock`.
+//! Errors: none come out; what a milter did wrong is in the log and in [`MilterStatus`].
+//! Cancel safety: a dropped question abandons the connection; the next message makes another.
+//! Known gaps: ABORT is said when the next MAIL comes, not at RSET; a field that is inserted at 0 stands below this server's
+//! Received, which is added after the hooks; recipients that were refused, and unknown commands, are not told of; pieces of the
+//! body are no larger than 65,535 octets, whatever a milter could take; of macros, `{cert_subject}`, `{cipher_bits}` and the mailers
+//! are not known.
+
+mod connection;
+mod content;
+mod conversation;
+mod edits;
+mod macros;
+mod milters;
+mod options;
+mod response;
+mod status;
+mod wire;
+
+pub use milters::Milters;
+pub use options::{Address, AddressError, Host, MilterOptions, Timeouts};
+pub use status::MilterStatus;
+
+#[cfg(test)]
+mod tests;
