@@ -28,6 +28,7 @@ mod metrics;
 mod mx_delivery;
 mod next_hops;
 mod pipes;
+mod plugin_http;
 mod privileges;
 mod proxy_protocol;
 mod rates;

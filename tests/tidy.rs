@@ -11,7 +11,7 @@ use toml::Table;
 const LAYERS: [&[&str]; 6] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
-    &["store", "tls", "tls-policy", "plugin-host", "milter"],
+    &["store", "tls", "tls-policy", "fetch", "plugin-host", "milter"],
     &["inbound", "outbound", "acme"],
     &["config", "admin"],
     &["waxwing"],

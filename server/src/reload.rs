@@ -34,6 +34,7 @@ pub(crate) struct Services {
     pub(crate) inbound: Arc<inbound::Server>,
     pub(crate) engine: outbound::Engine,
     pub(crate) plugins: PluginHost,
+    pub(crate) fetch: Arc<fetch::Fetch>,
 }
 
 /// What is shown to clients, and what renews it.
@@ -85,6 +86,7 @@ impl Reloader {
         config.inbound.forwarding = forwarding.map_err(|error| format!("srs-secret: {error}"))?;
         config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
         self.services.certificates.replace(config.tls.clone()).await?;
+        self.services.fetch.believe(config.outbound.tls.web_pki());
         self.services.certificates.renewals.replace(config.acme.clone());
         let needs_restart = needs_restart(&self.started, &config);
         // What was tried before the reload still counts after it.
@@ -136,6 +138,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         let listeners = config.inbound.listeners.iter();
         listeners.map(|listener| (listener.name.clone(), listener.bind.clone())).collect::<Vec<_>>()
     };
+    let at_once = |config: &Config| config.plugins.limits.http_requests_at_once;
     // What is said of instances, tables and large memories sizes the pool at the start.
     let pool = |config: &Config| {
         let limits = &config.plugins.limits;
@@ -148,6 +151,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("the queue's room, and that of the plugins' key-value spaces", old.store != new.store),
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
+        ("plugins.limits.http-requests-at-once", at_once(old) != at_once(new)),
         ("log", old.log != new.log),
         ("metrics", old.metrics != new.metrics),
         ("process", old.process != new.process),

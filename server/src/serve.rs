@@ -98,9 +98,13 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
+    let at_once = config.plugins.limits.http_requests_at_once;
+    let trusted = config.outbound.tls.web_pki();
+    let fetch = Arc::new(fetch::Fetch::new(Arc::clone(&resolver), trusted, fetch::Options { at_once }));
     let services = plugin_host::Services {
         kv: Some(store.key_value()),
         dns: Some(Arc::clone(&resolver)),
+        http: Some(fetch.clone()),
         ..plugin_host::Services::default()
     };
     let plugins = PluginHost::open(config.plugins.clone(), services)?;
@@ -138,6 +142,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         inbound: Arc::clone(&inbound),
         engine: engine.clone(),
         plugins: plugins.clone(),
+        fetch,
     };
     let reloader = Arc::new(Reloader::new(config, concerned));
     let for_socket = Arc::clone(&reloader);

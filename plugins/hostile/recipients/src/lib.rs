@@ -56,7 +56,7 @@ impl Recipients {
         }
         if settings.shows {
             let shown: Vec<String> = cx.recipients().iter().map(|r| r.address.to_string()).collect();
-            cx.headers().add("X-Shown", &shown.join(" "))?;
+            cx.headers().add("X-Shown", shown.join(" "))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! reference ([`SECTIONS`], `reference.md`) is refused, with the nearest one that is.
 //!
 //! Limits: a file of 4 MiB, those that it names as well; settings of a plugin 32 tables deep.
-//! Known gaps: HTTP grants are recognised and refused.
+//! Known gaps: none.
 
 mod acme;
 mod auth;

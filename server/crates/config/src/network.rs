@@ -47,7 +47,7 @@ fn is_wide(network: &IpNet) -> bool {
 }
 
 /// A network, or an address as a network of one.
-fn network(text: &str) -> Result<IpNet, String> {
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(IpNet::from(address)),
         Err(_) => text

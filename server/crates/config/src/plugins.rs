@@ -5,11 +5,15 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use plugin_host::{Grants, Isolation, LimitOverrides, Limits, OnFailure, Options, PluginOptions};
+use hooks::Networks;
+use plugin_host::{
+    Grants, HttpHost, Isolation, LimitOverrides, Limits, OnFailure, Options, PluginOptions, everywhere,
+};
 use serde_json::Value;
 use store::KvLimits;
 use toml::de::DeValue;
 
+use crate::network;
 use crate::reader::{Item, Table};
 
 /// Keys of `[plugins]` that are no plugin's name.
@@ -96,10 +100,17 @@ fn grants(table: &Table<'_>) -> Grants {
     let mut grants = Grants::default();
     table.set_bool("kv", &mut grants.kv);
     table.set_bool("dns", &mut grants.dns);
-    if let Some(item) = table.get("http")
-        && !item.items().is_empty()
-    {
-        item.fault("this version of Waxwing does not let plugins ask over HTTP yet; remove the key");
+    let hosts = table.list("http", str::parse::<HttpHost>).unwrap_or_default();
+    grants.http = hosts.into_iter().map(|(_, host)| host).collect();
+    if let Some(item) = table.get("http-private") {
+        grants.http_private = match item.value() {
+            DeValue::Boolean(true) => everywhere(),
+            DeValue::Boolean(false) => Networks::default(),
+            _ => {
+                let networks = table.list("http-private", network::network).unwrap_or_default();
+                Networks(networks.into_iter().map(|(_, network)| network).collect())
+            }
+        };
     }
     grants
 }
@@ -118,6 +129,12 @@ fn limits(table: &Table<'_>) -> Limits {
     table.set_count("log-lines-per-hook", &mut limits.log_lines_per_hook, 0..=1_000_000);
     table.set_size("log-line-size", &mut limits.log_line_octets, 64..=1 << 20);
     table.set_count("dns-questions-per-hook", &mut limits.dns_questions_per_hook, 0..=100_000);
+    table.set_count("http-requests-per-hook", &mut limits.http_requests_per_hook, 0..=10_000);
+    table.set_count("http-requests-per-session", &mut limits.http_requests_per_session, 0..=1_000_000);
+    table.set_count("http-requests-at-once", &mut limits.http_requests_at_once, 1..=100_000);
+    table.set_duration("http-time", &mut limits.http_time, MS..=10 * MINUTE);
+    table.set_size("http-request-size", &mut limits.http_request_octets, 1..=1 << 30);
+    table.set_size("http-answer-size", &mut limits.http_answer_octets, 0..=1 << 30);
     table.set_count("kv-calls-per-hook", &mut limits.kv_calls_per_hook, 0..=1_000_000);
     table.set_size("kv-key-size", &mut limits.kv_key_octets, 1..=KvLimits::KEY_OCTETS as u64);
     table.set_size("kv-value-size", &mut limits.kv_value_octets, 1..=KvLimits::VALUE_OCTETS as u64);

@@ -33,6 +33,8 @@ pub struct Limits {
     pub http_requests_per_hook: u32,
     /// The same in one session, for each plugin.
     pub http_requests_per_session: u32,
+    /// The same at once, of all plugins together; whoever makes them obeys it.
+    pub http_requests_at_once: usize,
     /// Time that one of them may take; a hook's time bounds it too.
     pub http_time: Duration,
     /// Octets of a request, its header included.
@@ -80,6 +82,7 @@ impl Default for Limits {
             dns_questions_per_hook: 50,
             http_requests_per_hook: 10,
             http_requests_per_session: 200,
+            http_requests_at_once: 200,
             http_time: Duration::from_secs(5),
             http_request_octets: 32 << 20,
             http_answer_octets: 1 << 20,

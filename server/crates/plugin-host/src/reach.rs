@@ -27,42 +27,41 @@ enum HostName {
 }
 
 /// What is no host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is a host as in \"api.example.org\", \"*.example.org\", \"api.example.org:8443\", \"127.0.0.1:11333\" or \"[::1]:80\""
+    "\"{0}\" is no host, as in \"api.example.org\", \"*.example.org\", \"api.example.org:8443\", \"127.0.0.1:11333\" or \"[::1]:80\""
 )]
-pub struct NoHttpHost;
+pub struct NoHttpHost(String);
 
 impl FromStr for HttpHost {
     type Err = NoHttpHost;
 
     fn from_str(text: &str) -> Result<Self, NoHttpHost> {
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, Some(port)),
-            _ => (text, None),
-        };
-        let port = match port {
-            Some(port) => Some(port.parse().ok().filter(|port| *port != 0).ok_or(NoHttpHost)?),
-            None => None,
-        };
-        let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let address = match inner {
-            Some(inner) => Some(IpAddr::V6(inner.parse().map_err(|_| NoHttpHost)?)),
-            None => host.parse::<IpAddr>().ok().filter(IpAddr::is_ipv4),
-        };
-        if let Some(address) = address {
-            return Ok(Self { name: HostName::Address(address.to_canonical()), port });
-        }
-        let name = |text: &str| match Domain::parse(text) {
-            Ok(domain) if !text.starts_with('[') => Ok(domain.to_ascii().to_ascii_lowercase()),
-            _ => Err(NoHttpHost),
-        };
-        let name = match host.strip_prefix("*.") {
-            Some(parent) => HostName::Below(name(parent)?),
-            None => HostName::Exactly(name(host)?),
-        };
-        Ok(Self { name, port })
+        parse(text).ok_or_else(|| NoHttpHost(text.to_owned()))
     }
+}
+
+fn parse(text: &str) -> Option<HttpHost> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            (host, Some(port.parse().ok().filter(|port| *port != 0)?))
+        }
+        _ => (text, None),
+    };
+    let address = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => Some(IpAddr::V6(inner.parse().ok()?)),
+        None => host.parse::<IpAddr>().ok().filter(IpAddr::is_ipv4),
+    };
+    let name = |text: &str| {
+        let domain = Domain::parse(text).ok().filter(|domain| domain.literal().is_none())?;
+        Some(domain.to_ascii().to_ascii_lowercase())
+    };
+    let name = match (address, host.strip_prefix("*.")) {
+        (Some(address), _) => HostName::Address(address.to_canonical()),
+        (None, Some(parent)) => HostName::Below(name(parent)?),
+        (None, None) => HostName::Exactly(name(host)?),
+    };
+    Some(HttpHost { name, port })
 }
 
 impl HttpHost {
@@ -155,7 +154,7 @@ mod tests {
             "a@b.example",
             "*.*.example",
         ] {
-            assert_eq!(text.parse::<HttpHost>(), Err(NoHttpHost), "{text}");
+            assert_eq!(text.parse::<HttpHost>(), Err(NoHttpHost(text.to_owned())));
         }
     }
 

@@ -177,9 +177,11 @@ password-file = "partner.password"
 [outbound]
 smarthost = "smtp.example.org:25"
 "#;
-    what_this_version_cannot_do_is_refused: r#"
+    hosts_that_a_plugin_cannot_be_granted: r#"
 [plugins.x]
-grants = { http = ["api.example.org"] }
+grants = { http = ["api.example.org", "https://api.example.org/", "*", "a.example:0"], http-private = ["10.0.0.0/8", "10.0.0"] }
+[plugins.y]
+grants = { http = true, http-private = 5 }
 "#;
     what_listeners_cannot_be: r#"
 [[listener]]

@@ -8,6 +8,7 @@ mod edits;
 mod failures;
 mod guest;
 mod hot_load;
+mod http;
 mod isolation;
 mod recipients;
 mod refusals;

@@ -71,7 +71,15 @@ pub(super) const GRANTS: Section = Section {
             "http",
             "list of hosts",
             "[]",
-            "A host in it is refused: this version does not let plugins ask over HTTP yet.",
+            "Hosts that it may ask over HTTP: `api.example.org` (ports 80 and, with TLS, 443), `api.example.org:8443` (that port alone), \
+             `*.example.org` (names below it), or an address such as `127.0.0.1:11333`. Redirects are not followed.",
+        ),
+        key(
+            "http-private",
+            "list of networks, or true or false",
+            "[]",
+            "Where the names in `http` may lead beside the public Internet, as in `[\"10.0.0.0/8\"]`; true: anywhere. Without it a name \
+             that leads to this machine or its network is not asked. An address in `http` stands for itself and needs none.",
         ),
     ],
 };
@@ -120,6 +128,22 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
         ),
         key("log-line-size", SIZE, "\"4 KiB\"", "Octets of one logged line."),
         key("dns-questions-per-hook", COUNT, "50", "Questions to DNS in one hook."),
+        key("http-requests-per-hook", COUNT, "10", "Requests over HTTP in one hook."),
+        key("http-requests-per-session", COUNT, "200", "The same in one session."),
+        key(
+            "http-requests-at-once",
+            COUNT,
+            "200",
+            "Requests over HTTP at once, of all plugins together; those beyond wait. A change needs a restart.",
+        ),
+        key(
+            "http-time",
+            SPAN,
+            "\"5s\"",
+            "Time that one of them may take; the hook's own time bounds it too.",
+        ),
+        key("http-request-size", SIZE, "\"32 MiB\"", "Octets of a request, its header included."),
+        key("http-answer-size", SIZE, "\"1 MiB\"", "Octets of an answer's body; its header may have 64 KiB."),
         key("kv-calls-per-hook", COUNT, "200", "Calls of the key-value store in one hook."),
         key("kv-key-size", SIZE, "512", "Octets of a key."),
         key("kv-value-size", SIZE, "\"64 KiB\"", "Octets of a value."),
