@@ -25,6 +25,7 @@ mod limits;
 mod logs;
 mod main_job;
 mod metrics;
+mod milters;
 mod mx_delivery;
 mod next_hops;
 mod pipes;

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Our own rooms; of what they depend on, less is logged.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 21] = [
     "waxwing",
     "accounts",
     "acme",
@@ -18,9 +18,11 @@ const ROOMS: [&str; 19] = [
     "clock",
     "config",
     "dns",
+    "fetch",
     "hooks",
     "inbound",
     "message",
+    "milter",
     "model",
     "outbound",
     // What plugins log themselves.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use accounts::Authenticator;
 use admin::Reloaded;
 use config::{Config, Notice};
+use milter::Milters;
 use plugin_host::PluginHost;
 use tokio::sync::Mutex;
 
@@ -35,6 +36,7 @@ pub(crate) struct Services {
     pub(crate) engine: outbound::Engine,
     pub(crate) plugins: PluginHost,
     pub(crate) fetch: Arc<fetch::Fetch>,
+    pub(crate) milters: Milters,
 }
 
 /// What is shown to clients, and what renews it.
@@ -94,6 +96,7 @@ impl Reloader {
         config.inbound.authenticator = Some(authenticator);
         self.services.inbound.replace_options(config.inbound);
         self.services.engine.reload(Arc::new(config.outbound));
+        self.services.milters.replace(config.milters);
         let reports = self.services.plugins.replace_options(config.plugins).await;
         let refused = reports
             .into_iter()

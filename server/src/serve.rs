@@ -13,7 +13,9 @@ use acme::HeldSockets;
 use admin::{ControlSocket, MetricsSockets};
 use anyhow::{Context, Result};
 use config::{Config, Notice};
+use hooks::Chain;
 use inbound::{RelayGrants, Sockets};
+use milter::Milters;
 use plugin_host::PluginHost;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -111,6 +113,8 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     // How each file fared is in the log; a server with a plugin that was refused still serves.
     plugins.load_all().await;
     let watch = plugins.watch().context("cannot watch the plugins")?;
+    let milters = Milters::new(config.milters.clone());
+    let asked = vec![milters.before_plugins(), Arc::new(plugins.clone()), milters.after_plugins()];
     let queue: Arc<dyn queue::Store> = store.clone();
     let engine = outbound::Engine::start_with(
         Arc::new(config.outbound.clone()),
@@ -121,7 +125,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     let services = inbound::Services {
         store: Arc::clone(&queue),
         courier: Arc::new(engine.clone()),
-        hooks: Arc::new(plugins.clone()),
+        hooks: Arc::new(Chain(asked)),
         resolver,
         tls: Some(tls.clone()),
     };
@@ -143,6 +147,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         engine: engine.clone(),
         plugins: plugins.clone(),
         fetch,
+        milters: milters.clone(),
     };
     let reloader = Arc::new(Reloader::new(config, concerned));
     let for_socket = Arc::clone(&reloader);
@@ -153,6 +158,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         store: queue,
         engine: engine.clone(),
         plugins,
+        milters,
         inbound: Arc::clone(&inbound),
         reload: Arc::new(move || {
             let reloader = Arc::clone(&for_socket);

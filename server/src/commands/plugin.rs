@@ -12,7 +12,7 @@ use super::connect;
 use super::output::{print, print_json, printable, size, table};
 use crate::cli::Reading;
 
-/// The plugins of the running server, in the order in which they are asked.
+/// The plugins of the running server in the order in which they are asked, and the milters.
 pub(crate) fn list(reading: &Reading) -> Result<()> {
     let status: Value = connect(&reading.file)?.call(&Request::PluginList)?;
     if reading.json {
@@ -33,7 +33,21 @@ pub(crate) fn list(reading: &Reading) -> Result<()> {
     for refused in members("refused") {
         writeln!(text, "refused: {}: {}", word(&refused["name"]), word(&refused["reason"]))?;
     }
+    let milters = members("milters");
+    if !milters.is_empty() {
+        let columns = ["MILTER", "ADDRESS", "CALLS", "FAILURES", "MEAN", "BREAKER"];
+        write!(text, "\n{}", table(&columns, &milters.iter().map(milter_row).collect::<Vec<_>>()))?;
+    }
+    for milter in milters.iter().filter(|milter| milter["last-error"].is_string()) {
+        writeln!(text, "{}: {}", word(&milter["name"]), word(&milter["last-error"]))?;
+    }
     print(&text)
+}
+
+fn milter_row(milter: &Value) -> Vec<String> {
+    let mean_us = milter["mean-us"].as_f64().unwrap_or(0.0);
+    let named = ["name", "address", "calls", "failures"].map(|name| word(&milter[name]));
+    named.into_iter().chain([format!("{mean_us:.0} us"), word(&milter["breaker"])]).collect()
 }
 
 fn row(plugin: &Value) -> Vec<String> {

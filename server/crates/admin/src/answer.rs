@@ -365,3 +365,11 @@ pub struct PluginCounts {
     pub instances: u64,
     pub instances_limit: u64,
 }
+
+/// Whoever is asked at the stages of a session.
+#[derive(Debug, Serialize)]
+pub(crate) struct Filters {
+    #[serde(flatten)]
+    pub(crate) plugins: plugin_host::Status,
+    pub(crate) milters: Vec<milter::MilterStatus>,
+}

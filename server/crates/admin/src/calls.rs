@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use inbound::GrantError;
 use ipnet::IpNet;
+use milter::Milters;
 use model::Timestamp;
 use plugin_host::PluginHost;
 use queue::{BoxFuture, Store, StoreError};
@@ -13,8 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{
-    Applied, DeliveryStatus, DestinationStatus, EntryView, Listening, PluginCounts, QueueStatus, RelayGrant,
-    Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
+    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, QueueStatus,
+    RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
 };
 use crate::listing;
 use crate::request::{Order, Request};
@@ -36,6 +37,7 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     pub engine: outbound::Engine,
     pub plugins: PluginHost,
+    pub milters: Milters,
     pub inbound: Arc<inbound::Server>,
     pub reload: Reload,
 }
@@ -52,7 +54,9 @@ impl Services {
         let engine = &self.engine;
         match request {
             Request::Status => json(self.status()),
-            Request::PluginList => json(self.plugins.status()),
+            Request::PluginList => {
+                json(Filters { plugins: self.plugins.status(), milters: self.milters.status() })
+            }
             Request::QueueList { after, limit, filter } => {
                 let wanted = filter.selection(clock::wall())?;
                 json(self.read(move |store| listing::page(store, after, limit, &wanted)).await?)

@@ -4,6 +4,8 @@
 //! No label has more values than the configuration gives: listeners, plugins, kinds of next hop, and words of our own. Never a
 //! domain, an address or a reply. What plugins count has the labels that they choose, as many series as their limit allows.
 
+mod milters;
+
 use std::collections::BTreeMap;
 
 use model::HistogramView;
@@ -77,6 +79,18 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         "Hooks that its failure policy answered while it was left alone.",
     ),
     ("waxwing_plugin_call_seconds", Histogram, "How long a hook took with all its waiting."),
+    ("waxwing_milter_verdicts_total", Counter, "What a milter answered, by verdict."),
+    (
+        "waxwing_milter_failures_total",
+        Counter,
+        "Stages at which it failed: no connection, no answer in time, or one that cannot be.",
+    ),
+    (
+        "waxwing_milter_not_asked_total",
+        Counter,
+        "Stages that its failure policy answered while it was left alone.",
+    ),
+    ("waxwing_milter_call_seconds", Histogram, "How long a milter took at a stage with all its waiting."),
     ("process_start_time_seconds", Gauge, "When the process started, in seconds since 1970."),
     ("process_cpu_seconds_total", Counter, "CPU time, of user and system."),
     ("process_resident_memory_bytes", Gauge, "Resident memory."),
@@ -135,6 +149,7 @@ impl Services {
         self.queue(&mut page);
         self.deliveries(&mut page);
         self.plugin_calls(&mut page);
+        milters::of_milters(&mut page, &self.milters.status());
         self.process(&mut page);
         let mut text = page.text;
         of_plugins(&mut text, self.plugins.metrics());

@@ -59,6 +59,7 @@ async fn services() -> Services {
         store,
         engine,
         plugins,
+        milters: milter::Milters::default(),
         inbound: Arc::new(
             inbound::Server::new(inbound_options, inbound_services, inbound::Sockets::default()).unwrap(),
         ),

@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod listener;
 mod load;
+mod milter;
 mod network;
 mod outbound;
 mod pipe;

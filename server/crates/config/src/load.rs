@@ -15,8 +15,8 @@ use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
 use crate::{
-    acme as authority, auth, domain, limits, listener, network, outbound as delivery, plugins, process,
-    reports, server, tls as certificates,
+    acme as authority, auth, domain, limits, listener, milter as milters, network, outbound as delivery,
+    plugins, process, reports, server, tls as certificates,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -45,6 +45,8 @@ pub struct Config {
     /// What [`inbound::Options::forwarding`] is made of; it needs a secret.
     pub forwarding: Option<Forwarding>,
     pub plugins: plugin_host::Options,
+    /// In the order in which they are asked.
+    pub milters: Vec<milter::MilterOptions>,
     pub log: Log,
     /// Where metrics are told over HTTP.
     pub metrics: Vec<SocketAddr>,
@@ -134,6 +136,7 @@ impl Config {
         let mut store = limits::store(&queue, &data_dir);
         let (plugins, spaces) = plugins::plugins(&root, &data_dir);
         store.key_value = spaces;
+        let milters = milters::milters(&root, &inbound.listeners);
         let log = server::log(&root);
         let authenticator = auth::authenticator(&root);
         let (tls, process) = (tls.options, process::process(&root));
@@ -150,6 +153,7 @@ impl Config {
             acme,
             forwarding: forwarding::forwarding(&root),
             plugins,
+            milters,
             log,
             metrics,
             process,

@@ -73,6 +73,11 @@ impl<'a> Table<'a> {
         Some(Item { notes: self.notes, value, path: format!("{}{key}", self.path) })
     }
 
+    /// Whether the table has a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// Notes a key that has to be there and is not.
     pub(crate) fn missing(&self, key: &str, text: &str) {
         self.notes.fault(self.line, format!("{}{key}", self.path), text);

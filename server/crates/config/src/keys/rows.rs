@@ -3,6 +3,7 @@
 mod domain;
 mod forwarding;
 mod limits;
+mod milter;
 mod plugins;
 mod reports;
 mod route;
@@ -13,6 +14,7 @@ use super::{Default, Key, Section};
 use domain::{DELIVER, DOMAIN};
 use forwarding::FORWARDING;
 use limits::LIMITS;
+use milter::{MILTER, MILTER_TIMEOUTS};
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
 use reports::REPORTS;
 use route::ROUTE;
@@ -44,7 +46,7 @@ pub(super) const SIZE: &str = "size";
 pub(super) const SPAN: &str = "time span";
 pub(super) const COUNT: &str = "number";
 pub(super) const FLAG: &str = "true or false";
-const TEXT: &str = "text";
+pub(super) const TEXT: &str = "text";
 pub(super) const PATH: &str = "path";
 pub(super) const TABLE: &str = "table";
 
@@ -74,6 +76,8 @@ pub const SECTIONS: &[Section] = &[
     LIMITS,
     QUEUE,
     REPORTS,
+    MILTER,
+    MILTER_TIMEOUTS,
     PLUGINS,
     PLUGIN,
     GRANTS,
@@ -131,6 +135,7 @@ const ROOT: Section = Section {
         optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
         optional("reports", TABLE, "defaults", "What senders are told, and how; see `[reports]`."),
+        optional("milter", "tables", "none", "Filters that speak the milter protocol; see `[[milter]]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),
         optional("log", TABLE, "defaults", "How much is logged, and how; see `[log]`."),
         optional(

@@ -275,6 +275,20 @@ names = ["*.example.org", "[192.0.2.1]"]
 http-bind = []
 renew-before = "1m"
 "#;
+    milters_that_cannot_be: r#"
+[[milter]]
+name = "two words"
+address = "unix:run/milter.sock"
+on-failure = "pass"
+listeners = ["elsewhere"]
+macros = { "{a b}" = "c", daemon_name = 5 }
+timeouts = { connect = "0s", read = "1s" }
+[[milter]]
+name = "m"
+address = "127.0.0.1"
+[[milter]]
+name = "m"
+"#;
     text_that_is_no_toml: r#"
 [limits
 message-size = 

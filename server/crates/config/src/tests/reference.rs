@@ -43,6 +43,14 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
     for (name, default) in defaults("domain") {
         written.push_str(&format!("{name} = {default}\n"));
     }
+    let milter = "[[milter]]\nname = 'm'\naddress = 'unix:/m'\n";
+    written.push_str(milter);
+    for (name, default) in defaults("milter") {
+        written.push_str(&format!("{name} = {default}\n"));
+    }
+    for (name, default) in defaults("milter.timeouts") {
+        written.push_str(&format!("timeouts.{name} = {default}\n"));
+    }
     for section in SECTIONS {
         let name = section.name.replace("NAME", "some");
         // A table that is there has keys that must be.
@@ -64,6 +72,8 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             "user",
             "users-file",
             "route",
+            "milter",
+            "milter.timeouts",
         ];
         if !apart.contains(&section.name) && !section.name.starts_with("auth.oauth") {
             written.push_str(&format!("[{name}]\n"));
@@ -72,7 +82,7 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             }
         }
     }
-    let silent = format!("{LEAST}{named}[plugins.some]\n[acme]\n{MUST_OF_ACME}");
+    let silent = format!("{LEAST}{named}{milter}[plugins.some]\n[acme]\n{MUST_OF_ACME}");
     let (written, silent) = (parse(&written).unwrap(), parse(&silent).unwrap());
     assert_eq!(format!("{written:#?}"), format!("{silent:#?}"));
 }
