@@ -4,6 +4,7 @@ mod clients;
 mod dovecot;
 mod exim;
 mod haproxy;
+mod milters;
 mod named;
 mod opensmtpd;
 mod pebble;
