@@ -22,6 +22,7 @@ mod hot_load;
 mod interop;
 mod lifecycle;
 mod limits;
+mod locked_wasi;
 mod logs;
 mod main_job;
 mod metrics;

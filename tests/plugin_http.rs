@@ -50,6 +50,12 @@ impl Web {
 
 const YES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes";
 
+/// As [`asking`], by `wasi:http`.
+fn asking_by_wasi(url: &str, grants: &str, more: &str) -> Setup {
+    let settings = format!("settings = {{ url = \"{url}\", body = \"asked\"{more} }}");
+    Setup::new().plugin("wasi", &[&format!("grants = {{ {grants} }}"), &settings])
+}
+
 /// What a client hears at RCPT.
 fn heard(setup: &Setup) -> String {
     let server = setup.start();
@@ -138,4 +144,54 @@ fn a_host_that_fails_or_never_answers_leaves_the_plugin_to_decide() {
         .set("plugins.limits", "http-requests-per-hook = 2");
     assert_eq!(heard(&setup), "5.7.1 over the limit");
     assert_eq!(web.requests().len(), 3);
+}
+
+#[test]
+fn wasi_http_is_the_same_service_under_the_same_rule() {
+    let web = Web::start("HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nyes");
+    let url = format!("http://{}/by?wasi", web.address);
+    let granted = format!("http = [\"{}\"]", web.address);
+    assert_eq!(heard(&asking_by_wasi(&url, &granted, ", times = 3")), "5.7.1 201 yes");
+    let requests = web.requests();
+    assert!(requests[0].starts_with("POST /by?wasi HTTP/1.1\r\n"), "{requests:?}");
+    assert!(
+        requests[0].contains("x-asked: by wasi\r\n") && requests[0].ends_with("askedaskedasked"),
+        "{requests:?}"
+    );
+    let host = format!("host: {}\r\n", web.address);
+    assert_eq!(requests[0].matches("host: ").count(), 1, "{requests:?}");
+    assert!(requests[0].contains(&host), "{requests:?}");
+    for grants in ["", "http = [\"127.0.0.1\"]", "http-private = true", "kv = true"] {
+        assert_eq!(
+            heard(&asking_by_wasi(&url, grants, "")),
+            "5.7.1 ErrorCode::HttpRequestDenied",
+            "{grants}"
+        );
+    }
+    let large =
+        asking_by_wasi(&url, &granted, ", times = 100").set("plugins.limits", "http-request-size = 400");
+    assert_eq!(heard(&large), "5.7.1 ErrorCode::HttpRequestBodySize(None)");
+    let many = asking_by_wasi(&url, &granted, "").set("plugins.limits", "http-requests-per-hook = 0");
+    assert_eq!(heard(&many), "5.7.1 ErrorCode::ConnectionLimitReached");
+    assert_eq!(web.requests().len(), 1);
+}
+
+#[test]
+fn by_wasi_http_too_a_name_reaches_this_machine_only_where_that_was_granted() {
+    let (web, dns) = (Web::start(YES), Dns::start());
+    dns.address_of("inside.example", "127.0.0.1");
+    let url = format!("http://inside.example:{}/", web.address.port());
+    let http = format!("http = [\"inside.example:{}\"]", web.address.port());
+    let with = |more: &str| {
+        let setup = asking_by_wasi(&url, &format!("{http}{more}"), "");
+        heard(&setup.set("dns", &format!("servers = [\"{}\"]", dns.address)))
+    };
+    assert_eq!(with(""), "5.7.1 ErrorCode::DestinationIpProhibited");
+    assert!(web.requests().is_empty());
+    assert_eq!(with(", http-private = [\"127.0.0.1\"]"), "5.7.1 200 yes");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let setup = asking_by_wasi(&format!("http://{address}/"), &format!("http = [\"{address}\"]"), "");
+    let in_time = setup.set("plugins.limits", "http-time = \"200ms\"");
+    assert_eq!(heard(&in_time), "5.7.1 ErrorCode::HttpResponseTimeout");
 }

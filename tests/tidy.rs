@@ -21,10 +21,11 @@ const LAYERS: [&[&str]; 6] = [
 const PURE: [&str; 6] = ["model", "smtp", "message", "hooks", "queue", "accounts"];
 
 /// What only one crate may name, in its manifest or its code.
-const SOLE_OWNERS: [(&str, &str); 8] = [
+const SOLE_OWNERS: [(&str, &str); 9] = [
     ("sled", "store"),
     ("wasmtime", "plugin-host"),
     ("wasmtime-wasi", "plugin-host"),
+    ("wasmtime-wasi-http", "plugin-host"),
     ("hickory-resolver", "dns"),
     ("hickory-proto", "dns"),
     ("notify", "plugin-host"),

@@ -114,7 +114,7 @@ impl Call<'_> {
             let live = live.as_mut().ok_or_else(|| wasmtime::Error::msg("there is no instance"))?;
             let state = live.store.data_mut();
             state.spent = Spent::within(self.began, limits.wall_per_hook);
-            state.http_requests = account.http_requests;
+            state.outgoing.begin_hook(state.spent.deadline, account.http_requests);
             state.memory.refused = false;
             hook(live).await
         };
@@ -127,7 +127,7 @@ impl Call<'_> {
             staged = std::mem::take(&mut state.overlay);
             memory = state.memory.used;
             refused_memory = state.memory.refused.then_some(limits.memory_octets);
-            account.http_requests = state.http_requests;
+            account.http_requests = state.outgoing.in_session;
             state.end_hook();
         }
         match outcome {

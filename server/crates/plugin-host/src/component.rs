@@ -32,8 +32,15 @@ const OURS: [&str; 12] = [
     "http",
 ];
 /// The packages of the locked-down WASI 0.2.
-const WASI: [&str; 6] =
-    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
+const WASI: [&str; 7] = [
+    "wasi:io/",
+    "wasi:clocks/",
+    "wasi:random/",
+    "wasi:cli/",
+    "wasi:filesystem/",
+    "wasi:sockets/",
+    "wasi:http/",
+];
 
 /// Where a component's hooks are, by stage.
 #[derive(Debug, Default)]

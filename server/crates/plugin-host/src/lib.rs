@@ -34,6 +34,7 @@ mod limits;
 mod loader;
 mod metrics;
 mod options;
+mod outgoing;
 mod outline;
 mod overlay;
 mod places;

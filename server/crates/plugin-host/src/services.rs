@@ -13,6 +13,7 @@ mod session;
 mod time;
 mod transaction;
 pub(crate) mod wasi;
+mod wasi_http;
 
 use crate::bindings::waxwing::mail::types;
 use crate::state::State;

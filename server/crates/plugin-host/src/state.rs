@@ -9,10 +9,12 @@ use hooks::{SessionFacts, TransactionFacts};
 use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::call::Meter;
 use crate::engine::{MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT};
 use crate::host::Shared;
+use crate::outgoing::Outgoing;
 use crate::overlay::Overlay;
 use crate::plugin::Plugin;
 use crate::services::wasi::Wasi;
@@ -34,8 +36,7 @@ pub(crate) struct State {
     pub(crate) transaction: Option<Arc<TransactionFacts>>,
     pub(crate) overlay: Overlay,
     pub(crate) spent: Spent,
-    /// Requests over HTTP of the session.
-    pub(crate) http_requests: u32,
+    pub(crate) outgoing: Outgoing,
     pub(crate) memory: Memory,
     /// Made when the guest first asks for it: small guests never do.
     pub(crate) wasi: Option<Box<Wasi>>,
@@ -50,7 +51,6 @@ pub(crate) struct Spent {
     pub(crate) lines_lost: u32,
     pub(crate) dns_questions: u32,
     pub(crate) kv_calls: u32,
-    pub(crate) http_requests: u32,
     pub(crate) additions: u32,
     pub(crate) body_octets: u64,
     pub(crate) body_pieces: u32,
@@ -85,6 +85,7 @@ impl State {
             table_elements: plugin.limits.table_elements as usize,
             refused: false,
         };
+        let outgoing = Outgoing::new(plugin.clone(), host.clone());
         Self {
             plugin,
             host,
@@ -95,7 +96,7 @@ impl State {
             transaction: None,
             overlay: Overlay::default(),
             spent: Spent::default(),
-            http_requests: 0,
+            outgoing,
             memory,
             wasi: None,
         }
@@ -169,5 +170,13 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi.get_or_insert_with(Box::default);
         wasi.view()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.outgoing.hook = self.hook;
+        let wasi = self.wasi.get_or_insert_with(Box::default);
+        wasi.http_view(&mut self.outgoing)
     }
 }

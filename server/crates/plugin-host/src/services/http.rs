@@ -1,23 +1,22 @@
-//! `http`: requests to hosts that the plugin was granted. What is asked and how often is checked here; the server's
-//! client asks the network.
+//! `http`: requests to hosts that the plugin was granted. What is asked is checked here, whether it may be asked in
+//! [`crate::outgoing`]; the server's client asks the network.
 
 use std::time::Duration;
 
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{Method, Uri};
 use bytes::Bytes;
-use hooks::{HttpAnswer, HttpError, HttpRequest, HttpTerms, Networks};
+use hooks::{HttpError, HttpRequest};
 
 use crate::bindings::waxwing::mail::http::{Host, Request, Response};
 use crate::bindings::waxwing::mail::types::Error;
+use crate::outgoing::Refusal;
 use crate::state::State;
 
 /// Header fields of one request.
 const MAX_FIELDS: usize = 100;
 /// Octets of a URL.
 const MAX_URL_OCTETS: usize = 8 << 10;
-/// Kept back from a hook's time, so that the plugin can still decide when an answer does not come.
-const RESERVE: Duration = Duration::from_millis(100);
 /// Fields that frame the request or belong to one connection: RFC 9110 section 7.6.1, RFC 9112 section 6.
 const FRAMING: [HeaderName; 8] = [
     header::HOST,
@@ -34,94 +33,25 @@ const FRAMING_BY_NAME: [&str; 2] = ["keep-alive", "proxy-connection"];
 impl Host for State {
     async fn send(&mut self, request: Request) -> Result<Response, Error> {
         let time = request.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
-        let answer = self.fetch(parse(request)?, time).await.map_err(Refusal::into_error)?;
+        let request = parse(request)?;
+        self.outgoing.hook = self.hook;
+        let admitted = self.outgoing.admit(&request, time).map_err(error_out)?;
+        let answer = admitted.ask(request).await.map_err(error_out)?;
         let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
         let headers = answer.headers.into_iter().map(|(name, value)| (name, text(value))).collect();
         Ok(Response { status: answer.status, headers, body: answer.body.to_vec() })
     }
 }
 
-/// Why there is no answer: the plugin's fault or limit, or the network's.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// The service, or this host, was not granted.
-    Denied,
-    /// This many requests, or octets, are too many.
-    Quota,
-    Failed(HttpError),
-}
-
-impl Refusal {
-    fn into_error(self) -> Error {
-        match self {
-            Self::Denied | Self::Failed(HttpError::Private { .. }) => Error::Denied,
-            Self::Quota | Self::Failed(HttpError::TooLarge(_)) => Error::Quota,
-            Self::Failed(HttpError::NoSuchHost(_)) => Error::NotFound,
-            Self::Failed(HttpError::TimedOut(_)) => Error::TimedOut,
-            Self::Failed(HttpError::BadInput(why)) => Error::BadInput(why),
-            Self::Failed(error) => Error::Unavailable(error.to_string()),
-        }
+fn error_out(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Denied | Refusal::Failed(HttpError::Private { .. }) => Error::Denied,
+        Refusal::Quota | Refusal::Failed(HttpError::TooLarge(_)) => Error::Quota,
+        Refusal::Failed(HttpError::NoSuchHost(_)) => Error::NotFound,
+        Refusal::Failed(HttpError::TimedOut(_)) => Error::TimedOut,
+        Refusal::Failed(HttpError::BadInput(why)) => Error::BadInput(why),
+        Refusal::Failed(error) => Error::Unavailable(error.to_string()),
     }
-}
-
-impl State {
-    /// One request of this hook, if it may be made.
-    pub(super) async fn fetch(
-        &mut self,
-        request: HttpRequest,
-        time: Option<Duration>,
-    ) -> Result<HttpAnswer, Refusal> {
-        let limits = &self.plugin.limits;
-        let Some(private) = self.may_ask(&request) else { return Err(Refusal::Denied) };
-        let client = self.host.services.http.clone().ok_or(Refusal::Denied)?;
-        let is_over = self.spent.http_requests >= limits.http_requests_per_hook
-            || self.http_requests >= limits.http_requests_per_session;
-        if is_over || octets(&request) > limits.http_request_octets {
-            return Err(Refusal::Quota);
-        }
-        self.spent.http_requests += 1;
-        self.http_requests += 1;
-        let time = time.unwrap_or(limits.http_time).min(limits.http_time).min(self.time_left());
-        let terms = HttpTerms { time, answer_octets: limits.http_answer_octets, private };
-        let (host, port) = (request.host.clone(), request.port);
-        let answer = client.ask(request, terms).await;
-        let (plugin, hook) = (&*self.plugin.name, self.hook);
-        match &answer {
-            Ok(answer) => {
-                tracing::debug!(plugin, hook, host, port, status = answer.status, "asked over HTTP")
-            }
-            Err(error) => tracing::info!(plugin, hook, host, port, %error, "no answer over HTTP"),
-        }
-        answer.map_err(Refusal::Failed)
-    }
-
-    /// The networks of this site that the host may be in; nothing when it may not be asked at all.
-    fn may_ask(&self, request: &HttpRequest) -> Option<Networks> {
-        let grants = &self.plugin.options.grants;
-        let is_it = |host: &&crate::HttpHost| host.is(&request.host, request.port, request.encrypted);
-        let granted: Vec<_> = grants.http.iter().filter(is_it).collect();
-        if granted.is_empty() {
-            let (plugin, hook, host, port) = (&*self.plugin.name, self.hook, &request.host, request.port);
-            tracing::info!(plugin, hook, host, port, "a host that was not granted was not asked over HTTP");
-            return None;
-        }
-        let mut private = grants.http_private.clone();
-        private.0.extend(granted.iter().filter_map(|host| host.network()));
-        Some(private)
-    }
-
-    /// What is left of the hook's time, less what the plugin needs to make something of a failure.
-    fn time_left(&self) -> Duration {
-        self.spent.deadline.map_or(Duration::MAX, |deadline| {
-            deadline.saturating_duration_since(clock::now()).saturating_sub(RESERVE)
-        })
-    }
-}
-
-/// Octets that a request costs: about what goes over the wire.
-fn octets(request: &HttpRequest) -> usize {
-    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-    request.method.len() + request.host.len() + request.target.len() + fields + request.body.len()
 }
 
 fn parse(request: Request) -> Result<HttpRequest, Error> {

@@ -1,4 +1,4 @@
-//! A WASI 0.2 without files, network, environment and arguments: what languages' runtimes need to start.
+//! A WASI 0.2 without files, sockets, environment and arguments: what languages' runtimes need to start.
 //! Clocks and random numbers are real; what is written to standard output and error becomes lines of the log.
 
 use std::io;
@@ -11,8 +11,10 @@ use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
 use crate::bindings::waxwing::mail::log::Level;
+use crate::outgoing::Outgoing;
 use crate::state::State;
 
 /// Octets of output that are kept until the hook ends; what comes after them is dropped.
@@ -24,6 +26,7 @@ const MAX_RANDOM_OCTETS: u64 = 64 << 10;
 
 pub(crate) struct Wasi {
     ctx: WasiCtx,
+    http: WasiHttpCtx,
     table: ResourceTable,
     output: Output,
     errors: Output,
@@ -38,13 +41,17 @@ impl Default for Wasi {
         builder.max_random_size(MAX_RANDOM_OCTETS);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        Self { ctx: builder.build(), table, output, errors }
+        Self { ctx: builder.build(), http: WasiHttpCtx::new(), table, output, errors }
     }
 }
 
 impl Wasi {
     pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+    }
+
+    pub(crate) fn http_view<'a>(&'a mut self, outgoing: &'a mut Outgoing) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { hooks: outgoing, table: &mut self.table, ctx: &mut self.http }
     }
 
     /// What was written since the last time, by lines.

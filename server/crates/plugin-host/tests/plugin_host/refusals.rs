@@ -31,7 +31,7 @@ async fn what_is_no_component_is_refused() {
 #[tokio::test]
 async fn an_import_that_nobody_gives_is_named() {
     for name in [
-        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:keyvalue/store@0.2.0",
         "wasi:io/poll@0.3.0",
         "waxwing:mail/session@0.2.0",
         "waxwing:mail/shell@0.1.0",
