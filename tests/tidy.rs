@@ -11,7 +11,7 @@ use toml::Table;
 const LAYERS: [&[&str]; 6] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
-    &["store", "tls", "tls-policy", "fetch", "plugin-host", "milter"],
+    &["sender-auth", "store", "tls", "tls-policy", "fetch", "plugin-host", "milter"],
     &["inbound", "outbound", "acme"],
     &["config", "admin"],
     &["waxwing"],
@@ -28,6 +28,7 @@ const SOLE_OWNERS: [(&str, &str); 9] = [
     ("wasmtime-wasi-http", "plugin-host"),
     ("hickory-resolver", "dns"),
     ("hickory-proto", "dns"),
+    ("mail-auth", "sender-auth"),
     ("notify", "plugin-host"),
     ("argon2", "accounts"),
     ("jsonwebtoken", "accounts"),

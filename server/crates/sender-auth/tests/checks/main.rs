@@ -1,0 +1,11 @@
+//! What is checked of messages, against zones that are scripted.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod arc;
+mod dkim;
+mod dmarc;
+mod malformed;
+mod policy;
+mod setting;
+mod spf;
