@@ -12,35 +12,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use crate::cache::Cache;
 use crate::outline::Outline;
 use crate::state::State;
-use crate::{Limits, LoadError};
-
-/// The version of the interfaces that this host offers.
-const VERSION: &str = "0.1.0";
-/// The interfaces that a plugin may import from `waxwing:mail`.
-const OURS: [&str; 12] = [
-    "types",
-    "session",
-    "transaction",
-    "authentication",
-    "log",
-    "config",
-    "clock",
-    "random",
-    "metrics",
-    "kv",
-    "dns",
-    "http",
-];
-/// The packages of the locked-down WASI 0.2.
-const WASI: [&str; 7] = [
-    "wasi:io/",
-    "wasi:clocks/",
-    "wasi:random/",
-    "wasi:cli/",
-    "wasi:filesystem/",
-    "wasi:sockets/",
-    "wasi:http/",
-];
+use crate::{Limits, LoadError, versions};
 
 /// Where a component's hooks are, by stage.
 #[derive(Debug, Default)]
@@ -105,7 +77,7 @@ pub(crate) fn inspect_file(file: &Path, limits: &Limits) -> Result<Inspection, L
 }
 
 fn inspect(bytes: &[u8], outline: &Outline) -> Inspection {
-    let hooks = outline.exports.iter().filter_map(|name| hook_name(name)).map(str::to_owned);
+    let hooks = outline.exports.iter().filter_map(|name| versions::stage_of(name)).map(str::to_owned);
     Inspection {
         hash: hash(bytes),
         size: bytes.len() as u64,
@@ -123,9 +95,7 @@ pub(crate) fn compile(
 ) -> Result<Arc<Compiled>, LoadError> {
     // The names come first: compiling a large component takes seconds.
     let outline = Outline::read(bytes)?;
-    if let Some(stranger) = outline.imports.iter().find(|name| !is_offered(name)) {
-        return Err(LoadError::Import(stranger.clone()));
-    }
+    versions::check(&outline)?;
     let inspection = inspect(bytes, &outline);
     if inspection.hooks.iter().all(|hook| hook == "init") {
         return Err(LoadError::NoHook);
@@ -147,25 +117,6 @@ pub(crate) fn compile(
     Ok(Arc::new(Compiled { pre, exports, stages, inspection }))
 }
 
-/// Whether an interface is one that plugins are given.
-fn is_offered(name: &str) -> bool {
-    match name.strip_prefix("waxwing:mail/") {
-        Some(rest) => rest
-            .split_once('@')
-            .is_some_and(|(interface, version)| OURS.contains(&interface) && version == VERSION),
-        None => WASI.iter().any(|package| name.starts_with(package)) && name.contains("@0.2."),
-    }
-}
-
-/// The stage of an exported interface, when it is a hook.
-fn hook_name(export: &str) -> Option<&str> {
-    let interface = export.strip_prefix("waxwing:mail/")?.strip_suffix(VERSION)?.strip_suffix('@')?;
-    match interface {
-        "lifecycle" => Some("init"),
-        other => other.strip_prefix("on-"),
-    }
-}
-
 /// Looks up the exported hooks once, so that instances need no search by name.
 fn find_exports(component: &Component) -> Result<(Exports, Stages), LoadError> {
     let mut exports = Exports::default();
@@ -181,15 +132,18 @@ fn find_exports(component: &Component) -> Result<(Exports, Stages), LoadError> {
     Ok((exports, stages))
 }
 
+/// Where a hook is, in the newest version that both sides know.
 fn find(
     component: &Component,
     interface: &str,
     function: &str,
 ) -> Result<Option<ComponentExportIndex>, LoadError> {
-    let name = format!("waxwing:mail/{interface}@{VERSION}");
-    let Some(instance) = component.get_export_index(None, name.as_str()) else { return Ok(None) };
-    match component.get_export_index(Some(&instance), function) {
-        Some(index) => Ok(Some(index)),
-        None => Err(LoadError::Export(format!("{name} has no function {function}"))),
+    for name in versions::hook_names(interface) {
+        let Some(instance) = component.get_export_index(None, name.as_str()) else { continue };
+        return match component.get_export_index(Some(&instance), function) {
+            Some(index) => Ok(Some(index)),
+            None => Err(LoadError::Export(format!("{name} has no function {function}"))),
+        };
     }
+    Ok(None)
 }

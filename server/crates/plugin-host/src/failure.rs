@@ -21,6 +21,10 @@ pub enum LoadError {
     Invalid(String),
     #[error("imports what no plugin is given: {0}")]
     Import(String),
+    #[error("is made for {wanted}, which this server does not know; it offers {offered}")]
+    Version { wanted: String, offered: String },
+    #[error("exports a hook that this server does not have: {0}")]
+    Hook(String),
     #[error("exports a hook that is not as the interface says: {0}")]
     Export(String),
     #[error("exports no hook of waxwing:mail@0.1.0")]

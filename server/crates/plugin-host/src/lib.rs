@@ -45,6 +45,7 @@ mod session;
 mod state;
 mod status;
 mod ticker;
+mod versions;
 mod watch;
 
 pub use component::Inspection;

@@ -12,6 +12,7 @@ mod http;
 mod isolation;
 mod recipients;
 mod refusals;
+mod released;
 mod services;
 mod session;
 mod stage;

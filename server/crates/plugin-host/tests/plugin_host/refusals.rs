@@ -1,5 +1,6 @@
 //! Files that cannot be plugins, each with its reason.
 
+use hooks::Request;
 use plugin_host::{LoadError, Options, PluginHost, PluginOptions, Services};
 
 use crate::guest::{Guest, PROCEED, REJECT, fixed};
@@ -33,7 +34,6 @@ async fn an_import_that_nobody_gives_is_named() {
     for name in [
         "wasi:keyvalue/store@0.2.0",
         "wasi:io/poll@0.3.0",
-        "waxwing:mail/session@0.2.0",
         "waxwing:mail/shell@0.1.0",
         "evil:corp/exfiltrate",
     ] {
@@ -53,6 +53,41 @@ async fn an_import_that_nobody_gives_is_named() {
         (export "waxwing:mail/on-connect@0.1.0" (instance $e)))"#;
     let error = refusal(&wat::parse_str(unknown_function).unwrap()).await;
     assert!(matches!(&error, LoadError::Import(reason) if reason.contains("shutdown")), "{error}");
+}
+
+#[tokio::test]
+async fn a_component_for_a_newer_interface_is_told_what_this_server_offers() {
+    for (import, export, wanted) in [
+        ("waxwing:mail/session@0.2.0", "waxwing:mail/on-connect@0.1.0", "waxwing:mail/session@0.2.0"),
+        ("waxwing:mail/session@0.1.0", "waxwing:mail/on-connect@0.2.0", "waxwing:mail/on-connect@0.2.0"),
+    ] {
+        let text = format!(
+            r#"(component (import "{import}" (instance)) (instance $e) (export "{export}" (instance $e)))"#
+        );
+        let error = refusal(&wat::parse_str(text).unwrap()).await;
+        let LoadError::Version { wanted: named, offered } = &error else { panic!("{error}") };
+        assert_eq!((named.as_str(), offered), (wanted, &wanted.replace("0.2.0", "0.1.0")), "{error}");
+    }
+    let unknown = r#"(component (instance $e) (export "waxwing:mail/on-vrfy@0.1.0" (instance $e)))"#;
+    let error = refusal(&wat::parse_str(unknown).unwrap()).await;
+    assert_eq!(error, LoadError::Hook("waxwing:mail/on-vrfy@0.1.0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_hook_in_a_newer_version_beside_the_known_one_is_asked_in_the_known_one() {
+    // What a later tool chain would build: the hook once more, under a version that this server does not know. The section that
+    // exports it is written twice; both names are of one length.
+    let known = fixed(&[("connect", REJECT)]);
+    let name = b"waxwing:mail/on-connect@0.1.0";
+    let head = [&[0x0b, name.len() as u8 + 6, 1, 0, name.len() as u8], &name[..]].concat();
+    let at = known.windows(head.len()).position(|window| window == head).unwrap();
+    let section = known[at..at + head.len() + 3].to_vec();
+    let newer =
+        section.iter().enumerate().map(|(nth, byte)| if nth == head.len() - 3 { b'2' } else { *byte });
+    let both: Vec<u8> = known.iter().copied().chain(newer).collect();
+    let bed = Bed::with(&[("both", &both)]).await;
+    assert_eq!(bed.plugin("both").unwrap().hooks, ["connect"]);
+    assert_eq!(bed.session().ask(Request::Connect).await.verdict.name(), "reject");
 }
 
 #[tokio::test]
