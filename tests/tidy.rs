@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 6] = [
 const PURE: [&str; 6] = ["model", "smtp", "message", "hooks", "queue", "accounts"];
 
 /// What only one crate may name, in its manifest or its code.
-const SOLE_OWNERS: [(&str, &str); 9] = [
+const SOLE_OWNERS: [(&str, &str); 10] = [
     ("sled", "store"),
     ("wasmtime", "plugin-host"),
     ("wasmtime-wasi", "plugin-host"),
