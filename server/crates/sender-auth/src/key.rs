@@ -11,8 +11,8 @@ use mail_auth::common::headers::{Writable, Writer};
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use rsa::pkcs1::DecodeRsaPublicKey;
-use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey};
+use rsa::{PrivateKey, PublicKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -78,7 +78,7 @@ impl Key {
         }
         let unusable = |error: &dyn fmt::Display| KeyError::Unusable(error.to_string());
         let key = RsaKey::<Sha256>::from_key_der(der).map_err(|error| unusable(&error))?;
-        let public = RsaPublicKey::from_pkcs1_der(&key.public_key()).map_err(|error| unusable(&error))?;
+        let public = PublicKey::from_pkcs1_der(&key.public_key()).map_err(|error| unusable(&error))?;
         let public = public.to_public_key_der().map_err(|error| unusable(&error))?.into_vec();
         Ok(Self { inner: key.into(), kind: KeyKind::Rsa, public })
     }
@@ -91,10 +91,9 @@ impl Key {
         match kind {
             KeyKind::Rsa => {
                 let failed = |error: &dyn fmt::Display| KeyError::Generation(error.to_string());
-                let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, RSA_BITS)
-                    .map_err(|error| failed(&error))?;
-                let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(&error))?;
-                Ok(pem.to_string())
+                let key = PrivateKey::new(&mut rand::rng(), RSA_BITS).map_err(|error| failed(&error))?;
+                let der = key.to_pkcs8_der().map_err(|error| failed(&error))?;
+                Ok(pem(der.as_bytes()))
             }
             KeyKind::Ed25519 => {
                 let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
@@ -194,8 +193,8 @@ mod tests {
     fn what_is_no_key_or_too_short_is_refused() {
         assert!(matches!(Key::from_pem(b"hello"), Err(KeyError::Pem)));
         assert!(matches!(Key::from_pem(pem(b"nonsense").as_bytes()), Err(KeyError::Unusable(_))));
-        let short = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).unwrap();
-        let short = short.to_pkcs8_pem(LineEnding::LF).unwrap();
+        let short = PrivateKey::new(&mut rand::rng(), 1024).unwrap();
+        let short = pem(short.to_pkcs8_der().unwrap().as_bytes());
         assert!(matches!(Key::from_pem(short.as_bytes()), Err(KeyError::Unusable(_))));
     }
 }
