@@ -142,6 +142,8 @@ fn limits(table: &Table<'_>) -> Limits {
     table.set_size("note-size", &mut limits.note_octets, 1..=1 << 30);
     table.set_size("header-field-size", &mut limits.header_field_octets, 1..=1 << 30);
     table.set_count("additions-per-hook", &mut limits.additions_per_hook, 0..=1_000_000);
+    table.set_size("call-size", &mut limits.call_octets, 64 << 10..=1 << 30);
+    table.set_size("body-read-size", &mut limits.body_read_octets, 0..=1 << 40);
     table.set_size("body-written-size", &mut limits.body_written_octets, 0..=1 << 40);
     table.set_count("body-pieces", &mut limits.body_pieces, 0..=10_000_000);
     table.set_count("recipients", &mut limits.recipients, 1..=1_000_000);

@@ -283,6 +283,8 @@ fn new_store(plugin: &Arc<Plugin>, host: &Arc<Shared>, notes: &Notes, meter: &Me
     let mut store =
         Store::new(&host.engine, State::new(plugin.clone(), host.clone(), notes.clone(), meter.clone()));
     store.limiter(|state| &mut state.memory);
+    // Lists that name one text a million times would become a million texts here.
+    store.set_hostcall_fuel(plugin.limits.call_octets);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
         context.data().meter.slice()?;

@@ -55,6 +55,10 @@ pub struct Limits {
     pub header_field_octets: usize,
     /// Header fields and recipients that one hook may add.
     pub additions_per_hook: u32,
+    /// Octets that a guest may hand over in one call of a service, all its texts and lists together.
+    pub call_octets: usize,
+    /// Octets of the body that one hook may have read, searched, digested and decoded.
+    pub body_read_octets: u64,
     /// Octets that one hook may write into a body.
     pub body_written_octets: u64,
     /// Pieces of a body that one hook may put together.
@@ -93,6 +97,8 @@ impl Default for Limits {
             note_octets: 4_096,
             header_field_octets: 64 << 10,
             additions_per_hook: 200,
+            call_octets: 40 << 20,
+            body_read_octets: 1 << 30,
             body_written_octets: 32 << 20,
             body_pieces: 10_000,
             recipients: 1_000,

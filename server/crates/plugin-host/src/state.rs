@@ -52,6 +52,7 @@ pub(crate) struct Spent {
     pub(crate) dns_questions: u32,
     pub(crate) kv_calls: u32,
     pub(crate) additions: u32,
+    pub(crate) body_read: u64,
     pub(crate) body_octets: u64,
     pub(crate) body_pieces: u32,
     pub(crate) metric_warned: bool,

@@ -65,7 +65,8 @@ impl Host for State {
         cursor: Option<String>,
         limit: u32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
-        if prefix.len() > self.plugin.limits.kv_key_octets {
+        let longest = prefix.len().max(cursor.as_deref().map_or(0, str::len));
+        if longest > self.plugin.limits.kv_key_octets {
             return Err(Error::Quota);
         }
         let limit = limit.min(MAX_PAGE);

@@ -30,7 +30,7 @@ impl State {
             self.spent.log_lines += 1;
             return true;
         }
-        self.spent.lines_lost += 1;
+        self.spent.lines_lost = self.spent.lines_lost.saturating_add(1);
         false
     }
 

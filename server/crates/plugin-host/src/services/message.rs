@@ -98,6 +98,7 @@ impl Host for State {
 
     async fn read_body(&mut self, offset: u32, len: u32) -> Result<Vec<u8>, Error> {
         let len = len.min(MAX_READ_OCTETS);
+        self.count_read(len.into())?;
         let read = self.with_draft(len.into(), move |draft| Ok(draft.read_body(offset.into(), len.into())?));
         Ok(read.await?.to_vec())
     }
@@ -113,6 +114,8 @@ impl Host for State {
             )));
         }
         let size = u64::from(self.body_size());
+        let over = |_| wasmtime::Error::msg("find-body: more of the body was read than the limit allows");
+        self.count_read(size).map_err(over)?;
         let found = self.with_draft(size, move |draft| Ok(draft.find_body(&needle, start.into())?)).await;
         Ok(found.map_err(|error| wasmtime::Error::msg(format!("find-body: {error:?}")))?.map(clamp))
     }
@@ -122,6 +125,7 @@ impl Host for State {
             return Err(Error::BadInput("the only digest is sha256".to_owned()));
         }
         let size = u64::from(self.body_size());
+        self.count_read(size)?;
         self.with_draft(size, digest).await
     }
 
@@ -191,6 +195,17 @@ impl State {
     fn check_field(&self, name: &str, value: &[u8]) -> Result<(), Error> {
         let octets = name.len() + value.len();
         if octets > self.plugin.limits.header_field_octets { Err(Error::Quota) } else { Ok(()) }
+    }
+
+    /// Takes octets off what the hook may have read of the body, at most as many as there are.
+    pub(super) fn count_read(&mut self, octets: u64) -> Result<(), Error> {
+        let octets = octets.min(self.editable()?.body_size());
+        let read = self.spent.body_read.saturating_add(octets);
+        if read > self.plugin.limits.body_read_octets {
+            return Err(Error::Quota);
+        }
+        self.spent.body_read = read;
+        Ok(())
     }
 
     fn count_piece(&mut self, octets: usize) -> Result<(), Error> {

@@ -14,6 +14,7 @@ impl State {
         if let Some(structure) = &self.overlay.read.structure {
             return Ok(structure.clone());
         }
+        self.count_read(u64::MAX)?;
         let structure = Arc::new(self.with_draft(u64::MAX, |draft| Ok(draft.parts()?)).await?);
         if !structure.complete {
             tracing::debug!(plugin = %self.plugin.name, hook = self.hook, "the message has more parts than are shown");
@@ -31,6 +32,7 @@ impl State {
         }
         let structure = self.structure().await?;
         let part = structure.parts.iter().find(|part| part.path == path).ok_or(Error::NotFound)?.clone();
+        self.count_read(part.len)?;
         let decoded = self.with_draft(u64::MAX, move |draft| draft.read_part(&part)).await?;
         self.overlay.read.decoded = Some((path, decoded.clone()));
         Ok(decoded)

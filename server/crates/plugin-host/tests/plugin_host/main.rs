@@ -2,6 +2,7 @@
 //! stops them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod absurd;
 mod bench;
 mod delivery;
 mod edits;

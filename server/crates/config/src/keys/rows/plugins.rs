@@ -158,6 +158,18 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
         key("note-size", SIZE, "\"4 KiB\"", "Octets of one note with its key."),
         key("header-field-size", SIZE, "\"64 KiB\"", "Octets of one header field that a plugin writes."),
         key("additions-per-hook", COUNT, "200", "Header fields and recipients that one hook may add."),
+        key(
+            "call-size",
+            SIZE,
+            "\"40 MiB\"",
+            "Octets that a plugin may hand over in one call of a service; one that hands over more has failed.",
+        ),
+        key(
+            "body-read-size",
+            SIZE,
+            "\"1 GiB\"",
+            "Octets of the body that one hook may have read, searched, digested and decoded, all together.",
+        ),
         key("body-written-size", SIZE, "\"32 MiB\"", "Octets that one hook may write into a body."),
         key("body-pieces", COUNT, "10000", "Pieces of a body that one hook may put together."),
         key("recipients", COUNT, "1000", "Recipients of an envelope, with those that plugins added."),
