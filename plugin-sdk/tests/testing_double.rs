@@ -275,6 +275,26 @@ fn a_recipient_is_refused_or_held_alone_and_only_once_the_message_is_there() {
 }
 
 #[test]
+fn the_recipient_in_question_is_the_last_one_and_can_be_replaced() {
+    plugin! { rcpt, message;
+        fn rcpt(&mut self, cx: &Context, to: &Mailbox, _params: &[Param]) -> Verdict {
+            let last = cx.recipients().pop().unwrap();
+            assert_eq!(&last.address, to);
+            cx.set_recipient(last.id, &Mailbox::new("other@example.org")).unwrap();
+            if to.local == "nobody" { Reply::reject("no").into() } else { Verdict::Proceed }
+        }
+        fn message(&mut self, _cx: &Context) -> Verdict {
+            Verdict::Proceed
+        }
+    }
+    let mut session = Server::new().session::<Tested>();
+    session.mail("ann@example.org");
+    session.rcpt("bob@example.org");
+    session.rcpt("nobody@example.org");
+    assert_eq!(session.message("A: b\n\n").recipients, [Mailbox::new("other@example.org")]);
+}
+
+#[test]
 fn hosts_answer_as_the_test_says_and_what_was_asked_is_seen() {
     plugin! { rcpt; fn rcpt(&mut self, _cx: &Context, to: &Mailbox, _params: &[Param]) -> Verdict {
         let asked = http::get("http://users.example.org/is").query("to", &to.to_string()).timeout(seconds(1)).send();

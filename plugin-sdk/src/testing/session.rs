@@ -272,14 +272,15 @@ impl<P: Plugin + Exported> Session<P> {
         self.ask(Hook::Mail, |plugin, cx| plugin.mail(cx, sender.as_ref(), params))
     }
 
-    /// RCPT TO. The recipient stands when the plugin does not refuse it.
+    /// RCPT TO. While the plugin is asked, the recipient in question is the last one; it stays when it is not refused.
     pub fn rcpt(&mut self, to: &str) -> Verdict {
         let to = Mailbox::new(to);
+        let id = self.world.transaction.as_mut().map(|transaction| transaction.add(to.clone(), Vec::new()));
         let verdict = self.ask(Hook::Rcpt, |plugin, cx| plugin.rcpt(cx, &to, &[]));
-        if matches!(verdict, Verdict::Proceed | Verdict::Accept)
+        if !matches!(verdict, Verdict::Proceed | Verdict::Accept)
             && let Some(transaction) = &mut self.world.transaction
         {
-            transaction.add(to, Vec::new());
+            transaction.recipients.retain(|recipient| Some(recipient.id) != id);
         }
         verdict
     }
