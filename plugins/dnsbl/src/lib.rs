@@ -8,7 +8,7 @@
 //!
 //! | key | default | meaning |
 //! |---|---|---|
-//! | `zones` | [] | each a name, or `{ zone = "...", score = 1, codes = ["127.0.0.2", "127.0.0.8/30"] }` |
+//! | `zones` | [] | each a name, or `{ zone = "...", score = 1, codes = ["127.0.0.2", "127.0.0.8/30", "127.0.[0..255].[2..3]"] }` |
 //! | `threshold` | 1 | the score from which a client is refused; a zone counts 1 unless it says otherwise |
 //! | `refuse-at` | "rcpt" | "connect" closes at once, "never" only leaves the notes |
 //! | `temporary` | false | 450 rather than 550 |
@@ -19,7 +19,8 @@
 //! | `local-clients` | false | look up clients in private and loopback networks too, for a list of one's own |
 //!
 //! Only answers within `codes` count; without them, all of 127.0.0.0/8 except 127.255.255.0/24, with which lists say that
-//! the question itself was refused. A negative score is an allow list. The score is left in the session's note
+//! the question itself was refused. A code is an address, a network, or a pattern as postscreen writes them: for each octet a number, `*` or a
+//! range in brackets. A negative score is an allow list, such as dnswl.org's, whose last octet says how far a client is trusted. The score is left in the session's note
 //! `dnsbl-score`, the zones in `dnsbl-zones`. A list that does not answer counts nothing.
 //!
 //! Grants: `dns`.
@@ -72,7 +73,7 @@ enum RefuseAt {
 struct Zone {
     zone: String,
     score: i64,
-    codes: Vec<Network>,
+    codes: Vec<Code>,
 }
 
 #[derive(Deserialize)]
@@ -85,8 +86,57 @@ enum WrittenZone {
         #[serde(default = "one")]
         score: i64,
         #[serde(default)]
-        codes: Vec<Network>,
+        codes: Vec<Code>,
     },
+}
+
+/// Answers that count.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+enum Code {
+    Network(Network),
+    /// The bounds of each octet.
+    Octets([(u8, u8); 4]),
+}
+
+impl TryFrom<String> for Code {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Code, String> {
+        let octets = || octets(&text).map(Code::Octets);
+        let code = Network::parse(&text).map(Code::Network).or_else(octets);
+        code.ok_or_else(|| format!("{text:?} is no address, network or pattern of octets"))
+    }
+}
+
+/// `127.0.[0..255].*`
+fn octets(text: &str) -> Option<[(u8, u8); 4]> {
+    // The dots of a range are no separators.
+    let text = text.replace("..", "-");
+    let bounds = text.split('.').map(|octet| {
+        if octet == "*" {
+            return Some((0, 255));
+        }
+        let (low, high) = match octet.strip_prefix('[').and_then(|octet| octet.strip_suffix(']')) {
+            Some(range) => range.split_once('-')?,
+            None => (octet, octet),
+        };
+        let (low, high) = (low.parse().ok()?, high.parse().ok()?);
+        (low <= high).then_some((low, high))
+    });
+    bounds.collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+impl Code {
+    fn contains(&self, ip: IpAddr) -> bool {
+        match (self, ip) {
+            (Code::Network(network), ip) => network.contains(ip),
+            (Code::Octets(bounds), IpAddr::V4(v4)) => {
+                v4.octets().iter().zip(bounds).all(|(octet, (low, high))| (low..=high).contains(&octet))
+            }
+            (Code::Octets(_), IpAddr::V6(_)) => false,
+        }
+    }
 }
 
 fn one() -> i64 {
@@ -266,6 +316,13 @@ mod tests {
         let refused = |zone: &str| is_refused(&mut connected(&format!(r#"{{"zones": [{zone}]}}"#), LISTED));
         assert!(refused(r#"{"zone": "bl.example", "codes": ["127.0.0.4/30"]}"#));
         assert!(!refused(r#"{"zone": "bl.example", "codes": ["127.0.0.2"]}"#));
+        assert!(refused(r#"{"zone": "bl.example", "codes": ["127.0.[0..255].[3..4]"]}"#));
+        assert!(refused(r#"{"zone": "bl.example", "codes": ["127.*.0.4"]}"#));
+        assert!(!refused(r#"{"zone": "bl.example", "codes": ["127.0.*.[1..3]"]}"#));
+        for bad in ["127.0.0", "127.0.[5..2].1", "127.0.[0..300].1", "a"] {
+            let settings = format!(r#"{{"zones": [{{"zone": "bl.example", "codes": ["{bad}"]}}]}}"#);
+            assert!(Server::new().with_settings(&settings).load::<Dnsbl>().is_err(), "{bad}");
+        }
         assert!(!refused(r#""broken.example""#), "the list refused to answer");
         assert!(!refused(r#""parked.example""#), "the list is no list any more");
     }

@@ -3,7 +3,8 @@
 //!
 //! What is remembered is the triplet of the client's network (/24 or /64), the sender and the recipient. A client that
 //! comes back after `delay` and within `retry` passes; its triplet then passes at once for `pass`, renewed by use.
-//! Clients that have authenticated are not asked to wait.
+//! Clients that have authenticated are not asked to wait. A network from which `auto-allow` triplets have come back is no longer asked
+//! at all, for `pass`, renewed by use: it is a mail server.
 //!
 //! Settings (times such as "5m" or "36d"):
 //!
@@ -12,6 +13,7 @@
 //! | `delay` | "5m" | how long a new triplet waits |
 //! | `retry` | "2d" | how long a triplet that waits is remembered |
 //! | `pass` | "36d" | how long a triplet that came back passes at once |
+//! | `auto-allow` | 5 | how many triplets of a network have to come back until all of its mail passes; 0: never |
 //! | `allow-networks` | [] | client networks such as "192.0.2.0/24" that never wait |
 //! | `allow-clients` | [] | domains of clients (by confirmed reverse name) that never wait |
 //! | `allow-senders` | [] | sender domains, and those under them, that never wait |
@@ -22,6 +24,7 @@
 //! stop mail.
 
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::time::Duration;
 use waxwing_plugin::net::Network;
 use waxwing_plugin::prelude::*;
@@ -35,6 +38,7 @@ struct Settings {
     retry: Duration,
     #[serde(with = "config::duration")]
     pass: Duration,
+    auto_allow: u32,
     allow_networks: Vec<Network>,
     allow_clients: Vec<String>,
     allow_senders: Vec<String>,
@@ -48,6 +52,7 @@ impl Default for Settings {
             delay: minutes(5),
             retry: days(2),
             pass: days(36),
+            auto_allow: 5,
             allow_networks: Vec::new(),
             allow_clients: Vec::new(),
             allow_senders: Vec::new(),
@@ -75,7 +80,7 @@ impl Plugin for Greylist {
         if self.settings.is_exempt(cx, to) {
             return Verdict::Proceed;
         }
-        self.judge(&cx.triplet(to)).unwrap_or_else(|e| {
+        self.judge(&network(cx.peer_ip()), &cx.triplet(to)).unwrap_or_else(|e| {
             log::warn(&format!("the greylist cannot be read: {e}"));
             Verdict::Proceed
         })
@@ -83,8 +88,12 @@ impl Plugin for Greylist {
 }
 
 impl Greylist {
-    /// `p` keys pass; `w` keys wait and hold the time of the first attempt.
-    fn judge(&self, triplet: &str) -> Result<Verdict, Error> {
+    /// `p` keys pass; `w` keys wait and hold the time of the first attempt; `n` keys count what came back of a network.
+    fn judge(&self, network: &str, triplet: &str) -> Result<Verdict, Error> {
+        if self.is_known(network)? {
+            metrics::count("greylist_known", 1, &[]);
+            return Ok(Verdict::Proceed);
+        }
         let (passing, waiting) = (format!("p {triplet}"), format!("w {triplet}"));
         let settings = &self.settings;
         if kv::get(&passing)?.is_some() {
@@ -103,13 +112,44 @@ impl Greylist {
         }
         kv::set(&passing, b"", settings.pass)?;
         kv::delete(&waiting)?;
+        if self.settings.auto_allow > 0 {
+            kv::increment(&format!("n {network}"), 1, settings.pass)?;
+        }
         metrics::count("greylist_passed", 1, &[]);
         Ok(Verdict::Proceed)
+    }
+
+    /// Whether enough has come back from a network. Use renews it, once in a while.
+    fn is_known(&self, network: &str) -> Result<bool, Error> {
+        let most = self.settings.auto_allow;
+        if most == 0 {
+            return Ok(false);
+        }
+        let key = format!("n {network}");
+        let Some(entry) = kv::get(&key)? else { return Ok(false) };
+        let count: u32 =
+            std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        if count < most {
+            return Ok(false);
+        }
+        let half_s = self.settings.pass.as_secs() / 2;
+        if entry.ttl_s.is_some_and(|left_s| u64::from(left_s) < half_s) {
+            kv::set(&key, &entry.value, self.settings.pass)?;
+        }
+        Ok(true)
     }
 
     fn wait(&self) -> Verdict {
         metrics::count("greylist_delayed", 1, &[]);
         Reply::tempfail(&self.settings.text).with_status(4, 7, 1).into()
+    }
+}
+
+/// The /24 or /64 of an address, as the triplet has it.
+fn network(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => format!("{:?}", &v4.octets()[..3]),
+        IpAddr::V6(v6) => format!("{:x?}", &v6.segments()[..4]),
     }
 }
 
@@ -168,6 +208,29 @@ mod tests {
         assert_eq!(attempt(&server, "192.0.2.1"), Verdict::Proceed, "use renews the pass");
         server.advance(days(36));
         assert!(waits(&attempt(&server, "192.0.2.1")), "unused for too long");
+    }
+
+    #[test]
+    fn a_network_that_came_back_often_enough_is_not_asked_any_more() {
+        let server = Server::new().with_settings(r#"{"auto-allow": 2}"#);
+        let attempt = |ip: &str, to: &str| {
+            let mut session = server.session::<Greylist>().from(ip);
+            session.mail("news@example.org");
+            session.rcpt(to)
+        };
+        for to in ["a@example.net", "b@example.net"] {
+            assert!(waits(&attempt("192.0.2.1", to)));
+            server.advance(minutes(6));
+            assert_eq!(attempt("192.0.2.1", to), Verdict::Proceed);
+        }
+        assert_eq!(attempt("192.0.2.77", "c@example.net"), Verdict::Proceed);
+        assert!(waits(&attempt("192.0.3.1", "c@example.net")), "another network");
+        server.advance(days(30));
+        assert_eq!(attempt("192.0.2.1", "d@example.net"), Verdict::Proceed);
+        server.advance(days(30));
+        assert_eq!(attempt("192.0.2.1", "e@example.net"), Verdict::Proceed, "use renews it");
+        server.advance(days(37));
+        assert!(waits(&attempt("192.0.2.1", "f@example.net")));
     }
 
     #[test]
