@@ -207,6 +207,49 @@ fn subject_policy_written_in_javascript_refuses_and_tags() {
 }
 
 #[test]
+fn rate_limit_counts_senders_and_keeps_its_count_over_a_restart() {
+    let limits = r#"settings = { limits = [
+        { per = "sender", messages = 2, within = "1h", text = "slow down" },
+        { per = "ip", recipients = 4, within = "1h" } ] }"#;
+    let setup = Setup::new().plugin("rate-limit", &["grants = { kv = true }", limits]);
+    let server = setup.start();
+    assert_eq!(rcpt(&server, "ann@example.com", "alice@example.org"), 250);
+    assert_eq!(rcpt(&server, "ANN@example.com", "alice@example.org"), 250);
+    server.stops();
+    let server = setup.start();
+    server.client().asks("MAIL FROM:<ann@example.com>", "450 4.7.1 slow down");
+    let mut client = server.client();
+    client.asks("MAIL FROM:<>", "250");
+    client.asks("RCPT TO:<alice@example.org>", "250");
+    client.asks("RCPT TO:<bob@example.org>", "250");
+    client.asks("RCPT TO:<carol@example.org>", "450 4.7.1 too much mail from this ip");
+}
+
+#[test]
+fn subaddress_sends_details_to_where_the_rules_say() {
+    let rules = r#"settings = { rules = [
+        { user = "alice", detail = "team-*", to = "bob@example.org" },
+        { detail = "spam", quarantine = "a sink" },
+        { detail = "gone", reject = "given away" } ] }"#;
+    let setup = Setup::new().plugin("subaddress", &[rules]);
+    let server = setup.start();
+    let send = |to: &str, subject: &str| {
+        let mut client = server.client();
+        client.begins_message("ann@example.com", &[to]);
+        assert_eq!(client.ends_message(format!("Subject: {subject}\r\n\r\nhello\r\n")).code, 250);
+    };
+    send("alice+team-red@example.org", "for the team");
+    setup.mailbox("bob").with("Subject: for the team");
+    send("alice+other@example.org", "for alice");
+    setup.mailbox("alice").with("Subject: for alice");
+    send("alice+spam@example.org", "held");
+    assert!(setup.json(&["queue", "list"]).to_string().contains("a sink"));
+    let mut client = server.client();
+    client.asks("MAIL FROM:<ann@example.com>", "250");
+    client.asks("RCPT TO:<alice+gone@example.org>", "550 5.1.1 given away");
+}
+
+#[test]
 fn all_of_them_work_together() {
     let setup = Setup::new()
         .plugin("greylist", &["grants = { kv = true }", "settings = { delay = \"200ms\" }"])

@@ -9,6 +9,7 @@
 mod harness;
 
 mod bundled_plugins;
+mod bundled_plugins_http;
 mod certificates;
 mod commands;
 mod config_faults;

@@ -13,6 +13,7 @@ mod setup;
 mod stream;
 mod users;
 mod wait;
+mod web;
 
 pub(crate) use client::{Reply, Smtp, deliver, message, unique};
 pub(crate) use dns::Dns;
@@ -23,3 +24,4 @@ pub(crate) use server::Server;
 pub(crate) use setup::{Setup, component, target_dir};
 pub(crate) use users::{PASSWORD, USER, Users};
 pub(crate) use wait::{LONG, wait_for, wait_until};
+pub(crate) use web::Web;
