@@ -11,6 +11,7 @@ mod pebble;
 mod postfix;
 mod prometheus;
 mod relays;
+mod rspamd;
 mod senders;
 mod trust;
 
