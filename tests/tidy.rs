@@ -11,7 +11,7 @@ use toml::Table;
 const LAYERS: [&[&str]; 6] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
-    &["sender-auth", "store", "tls", "tls-policy", "fetch", "plugin-host", "milter"],
+    &["sender-auth", "store", "tls", "tls-policy", "fetch", "plugin-host", "milter", "plugin-project"],
     &["inbound", "outbound", "acme"],
     &["config", "admin"],
     &["waxwing"],

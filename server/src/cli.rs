@@ -208,18 +208,61 @@ pub(crate) enum Plugin {
         #[arg(long)]
         json: bool,
     },
-    /// Run a plugin on a message, with the real limits and services of its own, and show what it says
+    /// Run a plugin in the real host on a suite of sessions, or on one message, with services that are made up
     Test(Box<PluginTest>),
+    /// Measure what each hook of a plugin costs
+    Bench(PluginBench),
+    /// Begin a plugin: a folder with a small one that builds, and its tests
+    New {
+        /// What it is called: letters, digits and hyphens
+        name: String,
+        /// The language
+        #[arg(long, value_name = "L", value_parser = ["rust", "c", "js", "js-full", "ts", "python", "go"])]
+        lang: String,
+        /// Where; a folder of its name here, otherwise
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Where the Rust SDK lies; otherwise that of the checkout that this binary was built in, or the registry's
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Build a plugin with its language's tools
+    Build {
+        /// The project
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// The folder for NAME.wasm; the project's, otherwise
+        #[arg(long, value_name = "DIR", conflicts_with = "output")]
+        into: Option<PathBuf>,
+        /// The file to write
+        #[arg(short, long, value_name = "F.wasm")]
+        output: Option<PathBuf>,
+    },
+    /// Write what C, Go and TypeScript need of the interface, as build does
+    Bindings {
+        /// The project
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Only say whether they still fit
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PluginTest {
-    /// The component
+    /// The component; otherwise the one that the suite names
     #[arg(value_name = "F.wasm")]
-    pub(crate) file: PathBuf,
-    /// The message, with its header
-    #[arg(value_name = "M.eml", required_unless_present = "message")]
+    pub(crate) file: Option<PathBuf>,
+    /// A message, with its header: shows what the plugin makes of it, and runs no suite
+    #[arg(value_name = "M.eml")]
     pub(crate) eml: Option<PathBuf>,
+    /// What to do and to expect; otherwise plugin-test.toml beside the component, or here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["eml", "message"])]
+    pub(crate) suite: Option<PathBuf>,
+    /// Show what was asked and answered of cases that passed, too
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// The same
     #[arg(long, value_name = "M.eml", conflicts_with = "eml")]
     pub(crate) message: Option<PathBuf>,
@@ -249,6 +292,25 @@ pub(crate) struct PluginTest {
     pub(crate) dns: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginBench {
+    /// The component
+    #[arg(value_name = "F.wasm")]
+    pub(crate) file: PathBuf,
+    /// The message that it is shown; one of 5 KB otherwise
+    #[arg(long, value_name = "M.eml")]
+    pub(crate) message: Option<PathBuf>,
+    /// The plugin's settings as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) settings: Option<String>,
+    /// For how long each part is measured, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "500", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) time: u64,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

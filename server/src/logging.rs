@@ -46,14 +46,6 @@ pub(crate) fn start(log: &Log) {
     };
 }
 
-/// A log for a command that runs plugins: what they log is of interest, what we do is not.
-pub(crate) fn for_a_command() {
-    let colours = io::stderr().is_terminal() && !config::no_color();
-    let filter = EnvFilter::new("warn");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { colours });
-    let _ = builder.with_ansi(colours).without_time().try_init();
-}
-
 fn filter(level: LogLevel) -> EnvFilter {
     let (ours, others) = match level {
         LogLevel::Error => ("error", "error"),

@@ -1,6 +1,6 @@
 //! The `waxwing` binary: the command line and the wiring of the rooms. No mail logic.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Errors go to standard error.
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage or a faulty test suite. Errors go to standard error.
 
 mod cli;
 mod commands;
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::Cli;
+use crate::commands::BadInput;
 use crate::commands::output::is_broken_pipe;
 
 fn main() -> ExitCode {
@@ -29,7 +30,10 @@ fn main() -> ExitCode {
             let text = faults.map_or_else(|| format!("waxwing: {error:#}"), ToString::to_string);
             // There is nobody left to tell if this fails.
             let _ = writeln!(std::io::stderr(), "{text}");
-            ExitCode::FAILURE
+            match error.is::<BadInput>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ pub(crate) fn read(file: &Path) -> Result<Fake> {
     parse(&text).with_context(|| file.display().to_string())
 }
 
-fn parse(text: &str) -> Result<Fake> {
+/// The same from a text.
+pub(crate) fn parse(text: &str) -> Result<Fake> {
     let mut fake = Fake::new();
     for (nth, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -6,6 +6,7 @@ mod line_diff;
 pub(crate) mod output;
 mod passwd;
 mod plugin;
+mod plugin_project;
 mod plugin_test;
 mod queue;
 mod relay;
@@ -29,6 +30,14 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Plugin(Plugin::List(reading)) => plugin::list(&reading),
         Command::Plugin(Plugin::Inspect { file, json }) => plugin::inspect(&file, json),
         Command::Plugin(Plugin::Test(options)) => plugin_test::test(&options),
+        Command::Plugin(Plugin::Bench(options)) => plugin_test::bench(&options),
+        Command::Plugin(Plugin::New { name, lang, dir, sdk }) => {
+            plugin_project::begin(&name, &lang, dir.as_deref(), sdk.as_deref())
+        }
+        Command::Plugin(Plugin::Build { dir, into, output }) => {
+            plugin_project::build(&dir, into.as_deref(), output.as_deref())
+        }
+        Command::Plugin(Plugin::Bindings { dir, check }) => plugin_project::bindings(&dir, check),
     }
 }
 
@@ -37,3 +46,8 @@ fn connect(file: &ConfigFile) -> Result<admin::Client> {
     let config = config::Config::load(file.config.as_deref())?;
     Ok(admin::Client::connect(&config.data_dir)?)
 }
+
+/// What a command was given to read is at fault: exit code 2, as for wrong usage.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadInput(pub(crate) String);

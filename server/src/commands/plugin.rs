@@ -1,11 +1,14 @@
 //! `plugin list` and `plugin inspect`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 use admin::Request;
 use anyhow::{Context, Result};
-use plugin_host::PluginHost;
+use plugin_host::{Inspection, PluginHost};
+use plugin_project::MadeWith;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::connect;
@@ -72,8 +75,9 @@ fn word(value: &Value) -> String {
 pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
     let named = || file.display().to_string();
     let inspection = PluginHost::inspect(file).with_context(named)?;
+    let said = Said::of(&inspection, &std::fs::read(file).with_context(named)?);
     if json {
-        print_json(&inspection)?;
+        print_json(&Inspected { inspection: &inspection, said })?;
     } else {
         let mut text = String::new();
         writeln!(text, "hash     {}\nsize     {}", inspection.hash, size(inspection.size))?;
@@ -81,6 +85,15 @@ pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
         for (nth, import) in inspection.imports.iter().enumerate() {
             let title = if nth == 0 { "imports" } else { "" };
             writeln!(text, "{title:7}  {}", printable(import))?;
+        }
+        for (title, list) in [
+            ("version", &said.interface_versions),
+            ("grants", &said.grants),
+            ("written", &said.languages),
+            ("made by", &said.tools),
+        ] {
+            let list: Vec<String> = list.iter().map(|word| printable(word)).collect();
+            writeln!(text, "{title:7}  {}", if list.is_empty() { "-".to_owned() } else { list.join(", ") })?;
         }
         print(&text)?;
     }
@@ -102,3 +115,48 @@ pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
         }
     })
 }
+
+/// What a file is, as JSON.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    #[serde(flatten)]
+    said: Said,
+}
+
+/// What an administrator wants to know beside hooks and imports.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Said {
+    /// Of `waxwing:mail`.
+    interface_versions: BTreeSet<String>,
+    /// Services that it imports and that only a grant gives; a language's runtime may import what the plugin never calls.
+    grants: BTreeSet<String>,
+    languages: BTreeSet<String>,
+    tools: BTreeSet<String>,
+}
+
+impl Said {
+    fn of(inspection: &Inspection, octets: &[u8]) -> Self {
+        let MadeWith { languages, tools } = MadeWith::of(octets);
+        let ours = inspection
+            .imports
+            .iter()
+            .filter_map(|import| import.strip_prefix("waxwing:mail/")?.split_once('@'));
+        let ours: Vec<(&str, &str)> = ours.collect();
+        let mut grants: BTreeSet<String> = ours
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .filter(|name| GRANTED.contains(&name.as_str()))
+            .collect();
+        if inspection.imports.iter().any(|import| import.starts_with("wasi:http/")) {
+            grants.insert("http".to_owned());
+        }
+        let interface_versions = ours.iter().map(|(_, version)| (*version).to_owned()).collect();
+        Self { interface_versions, grants, languages, tools }
+    }
+}
+
+/// The interfaces that answer `denied` without a grant.
+const GRANTED: [&str; 4] = ["kv", "dns", "http", "scanner"];
