@@ -41,6 +41,8 @@ release:
 
 interop: build plugins
 	@tests/setup test interop
+	plugins/build --all
+	plugins/go/test
 	cargo test --package dns --test signed_zones -- --ignored
 	cargo test --workspace --test waxwing -- --ignored interop::
 

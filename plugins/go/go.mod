@@ -1,0 +1,3 @@
+module waxwing.example/impersonation
+
+go 1.24
