@@ -135,6 +135,7 @@ fn the_configuration_of_make_run_is_good() {
     let quickstart =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/quickstart/waxwing.toml");
     std::fs::copy(quickstart, setup.config_file()).expect("the file");
+    setup.drop_in("tag-headers", "tag-headers");
     let mut check: Command = setup.binary();
     let output = run(check.args(["check", "--config", "waxwing.toml"]));
     assert_eq!(output.code, 0, "{}{}", output.out, output.err);

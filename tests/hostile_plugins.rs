@@ -150,7 +150,9 @@ fn the_failing_hook_of_a_session_that_ends_is_only_logged() {
 #[test]
 fn a_plugin_whose_init_fails_in_any_way_is_refused_and_the_server_goes_on() {
     for guest in GUESTS {
-        let setup = with_guest(guest, "init", "tempfail").set("plugins.limits", "cpu-for-init = \"200ms\"");
+        let setup = with_guest(guest, "init", "tempfail")
+            .set("plugins.limits", "cpu-for-init = \"200ms\"")
+            .set(&format!("plugins.{guest}"), "required = false");
         let server = setup.start();
         server.logs(&[guest, "init"]);
         let listed = setup.json(&["plugin", "list"]);
@@ -184,7 +186,7 @@ fn what_was_not_granted_is_denied_and_what_was_granted_is_not() {
 
 #[test]
 fn files_that_are_no_plugins_are_refused_with_their_reason_in_the_log_and_in_the_list() {
-    let setup = Setup::new().plugin("unknown-import", &[]);
+    let setup = Setup::new().plugin("unknown-import", &["required = false"]);
     setup.drop_in_octets("garbage", b"this is no WebAssembly");
     setup.drop_in_octets("empty", b"");
     // The shortest core module: magic number and version 1.

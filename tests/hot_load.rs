@@ -32,7 +32,9 @@ const TAGS: &str = "settings = { rules = [{ add = { X-Waxwing = \"seen\" } }] }"
 
 #[test]
 fn a_file_dropped_in_counts_for_sessions_that_begin_then_and_not_for_those_that_run() {
-    let setup = Setup::new().set("plugins.verdict", "settings = { at = \"rcpt\", say = \"reject\" }");
+    let setup = Setup::new()
+        .set("plugins.verdict", "required = false")
+        .set("plugins.verdict", "settings = { at = \"rcpt\", say = \"reject\" }");
     let server = setup.start();
     let mut before = server.client();
     before.asks("MAIL FROM:<ann@example.com>", "250");
@@ -47,7 +49,8 @@ fn a_file_dropped_in_counts_for_sessions_that_begin_then_and_not_for_those_that_
 
 #[test]
 fn a_file_that_is_removed_is_asked_no_more_by_sessions_that_begin_then() {
-    let setup = Setup::new().plugin("verdict", &["settings = { at = \"rcpt\", say = \"reject\" }"]);
+    let setup = Setup::new()
+        .plugin("verdict", &["required = false", "settings = { at = \"rcpt\", say = \"reject\" }"]);
     let server = setup.start();
     let mut before = server.client();
     before.asks("MAIL FROM:<ann@example.com>", "250");
@@ -62,7 +65,9 @@ fn a_file_that_is_removed_is_asked_no_more_by_sessions_that_begin_then() {
 #[test]
 fn a_file_that_is_written_slowly_is_read_when_it_is_whole() {
     use std::io::Write;
-    let setup = Setup::new().set("plugins.verdict", "settings = { at = \"rcpt\", say = \"reject\" }");
+    let setup = Setup::new()
+        .set("plugins.verdict", "required = false")
+        .set("plugins.verdict", "settings = { at = \"rcpt\", say = \"reject\" }");
     let server = setup.start();
     let octets = std::fs::read(component("verdict")).expect("a component");
     let mut file = std::fs::File::create(setup.plugin_file("verdict")).expect("the file");

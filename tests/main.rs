@@ -31,6 +31,7 @@ mod milters;
 mod mx_delivery;
 mod next_hops;
 mod pipes;
+mod plugin_commands;
 mod plugin_http;
 mod privileges;
 mod proxy_protocol;

@@ -199,6 +199,23 @@ pub(crate) enum Relay {
 pub(crate) enum Plugin {
     /// List the plugins of the running server, and the files that it refused
     List(Reading),
+    /// Read plugins' files again, all of them or one: each begins a new generation, even if nothing has changed
+    Reload {
+        /// The plugin; otherwise all
+        name: Option<String>,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Run what ran before in place of a plugin's file, until that file changes
+    Rollback {
+        /// The plugin
+        name: String,
+        /// A generation, or the first digits of a hash, as `plugin list` shows them; otherwise the one before
+        #[arg(value_name = "GENERATION|HASH")]
+        to: Option<String>,
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Show what a plugin's file answers and what it imports
     Inspect {
         /// The component

@@ -155,6 +155,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
         ("plugins.limits.http-requests-at-once", at_once(old) != at_once(new)),
+        (
+            "plugins.compile-threads and plugins.kept-generations",
+            (old.plugins.compile_threads, old.plugins.kept_generations)
+                != (new.plugins.compile_threads, new.plugins.kept_generations),
+        ),
         ("log", old.log != new.log),
         ("metrics", old.metrics != new.metrics),
         ("process", old.process != new.process),

@@ -25,9 +25,11 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     let scratch = Scratch::new()?;
     let services =
         Services { kv: Some(scratch.key_value()), dns: Some(Arc::new(resolver)), ..Services::default() };
+    let plugins_dir = no_plugins_dir(&config);
     let mut options = config.plugins;
     // What is compiled is not kept: this process may be another user's than the server's.
     options.cache_dir = Default::default();
+    options.history_dir = Default::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reports = runtime.block_on(async {
         let host = PluginHost::open(options, services)?;
@@ -42,6 +44,7 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
         // There is nobody left to tell if this fails.
         let _ = writeln!(std::io::stderr(), "waxwing: warning: {warning}");
     }
+    refused.extend(plugins_dir);
     let plugins = reports.into_iter().filter_map(|report| {
         let error = report.outcome.err()?;
         let what = report.file.map_or(report.name, |file| file.display().to_string());
@@ -50,6 +53,16 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     refused.extend(plugins);
     anyhow::ensure!(refused.is_empty(), "{}", refused.join("\nwaxwing: "));
     print(&format!("{}: ok\n", config.file.display()))
+}
+
+/// The fault of a plugins' directory that somebody counts on and that is none.
+fn no_plugins_dir(config: &Config) -> Option<String> {
+    let plugins = &config.plugins;
+    let is_named = plugins.dir != config.data_dir.join("plugins");
+    let is_wanted = is_named || !plugins.plugins.is_empty() || !plugins.order.is_empty();
+    let file = config.file.display();
+    (is_wanted && !plugins.dir.is_dir())
+        .then(|| format!("{file}: plugins.dir: {} is no directory", plugins.dir.display()))
 }
 
 /// A key-value space in a folder that is gone afterwards.

@@ -8,6 +8,7 @@ mod passwd;
 mod plugin;
 mod plugin_project;
 mod plugin_test;
+mod plugins;
 mod queue;
 mod relay;
 mod server;
@@ -27,7 +28,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Passwd(options) => passwd::passwd(&options),
         Command::Queue(command) => queue::queue(command),
         Command::Relay(command) => relay::relay(command),
-        Command::Plugin(Plugin::List(reading)) => plugin::list(&reading),
+        Command::Plugin(Plugin::List(reading)) => plugins::list(&reading),
+        Command::Plugin(Plugin::Reload { name, reading }) => plugins::reload(name, &reading),
+        Command::Plugin(Plugin::Rollback { name, to, reading }) => plugins::rollback(name, to, &reading),
         Command::Plugin(Plugin::Inspect { file, json }) => plugin::inspect(&file, json),
         Command::Plugin(Plugin::Test(options)) => plugin_test::test(&options),
         Command::Plugin(Plugin::Bench(options)) => plugin_test::bench(&options),

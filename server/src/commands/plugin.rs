@@ -1,75 +1,15 @@
-//! `plugin list` and `plugin inspect`.
+//! `plugin inspect`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use admin::Request;
 use anyhow::{Context, Result};
 use plugin_host::{Inspection, PluginHost};
 use plugin_project::MadeWith;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::connect;
-use super::output::{print, print_json, printable, size, table};
-use crate::cli::Reading;
-
-/// The plugins of the running server in the order in which they are asked, and the milters.
-pub(crate) fn list(reading: &Reading) -> Result<()> {
-    let status: Value = connect(&reading.file)?.call(&Request::PluginList)?;
-    if reading.json {
-        return print_json(&status);
-    }
-    let members = |name: &str| status[name].as_array().cloned().unwrap_or_default();
-    let plugins = members("plugins");
-    let mut text = match plugins.is_empty() {
-        true => "no plugin is loaded\n".to_owned(),
-        false => table(
-            &["NAME", "GENERATION", "CALLS", "FAILURES", "MEAN", "BREAKER", "HOOKS"],
-            &plugins.iter().map(row).collect::<Vec<_>>(),
-        ),
-    };
-    for plugin in plugins.iter().filter(|plugin| plugin["last-error"].is_string()) {
-        writeln!(text, "{}: {}", word(&plugin["name"]), word(&plugin["last-error"]))?;
-    }
-    for refused in members("refused") {
-        writeln!(text, "refused: {}: {}", word(&refused["name"]), word(&refused["reason"]))?;
-    }
-    let milters = members("milters");
-    if !milters.is_empty() {
-        let columns = ["MILTER", "ADDRESS", "CALLS", "FAILURES", "MEAN", "BREAKER"];
-        write!(text, "\n{}", table(&columns, &milters.iter().map(milter_row).collect::<Vec<_>>()))?;
-    }
-    for milter in milters.iter().filter(|milter| milter["last-error"].is_string()) {
-        writeln!(text, "{}: {}", word(&milter["name"]), word(&milter["last-error"]))?;
-    }
-    print(&text)
-}
-
-fn milter_row(milter: &Value) -> Vec<String> {
-    let mean_us = milter["mean-us"].as_f64().unwrap_or(0.0);
-    let named = ["name", "address", "calls", "failures"].map(|name| word(&milter[name]));
-    named.into_iter().chain([format!("{mean_us:.0} us"), word(&milter["breaker"])]).collect()
-}
-
-fn row(plugin: &Value) -> Vec<String> {
-    let hooks = plugin["hooks"].as_array().map(|hooks| hooks.iter().map(word).collect::<Vec<_>>().join(" "));
-    let mean_us = plugin["mean-us"].as_f64().unwrap_or(0.0);
-    vec![
-        word(&plugin["name"]),
-        word(&plugin["generation"]),
-        word(&plugin["calls"]),
-        word(&plugin["failures"]),
-        format!("{mean_us:.0} us"),
-        word(&plugin["breaker"]),
-        hooks.unwrap_or_default(),
-    ]
-}
-
-fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), printable)
-}
+use super::output::{print, print_json, printable, size};
 
 /// What a file says of itself, and whether a server would load it.
 pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {

@@ -94,8 +94,8 @@ fn status_text(status: &ServerStatus) -> Result<String> {
     }
     writeln!(
         text,
-        "plugins     {} loaded, {} refused; {} of {} instances",
-        plugins.loaded, plugins.refused, plugins.instances, plugins.instances_limit,
+        "plugins     {} loaded, {} refused, {} missing; {} of {} instances",
+        plugins.loaded, plugins.refused, plugins.missing, plugins.instances, plugins.instances_limit,
     )?;
     for destination in &delivery.destinations {
         let (queued, connections) = (destination.queued, destination.connections);

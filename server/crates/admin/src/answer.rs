@@ -356,12 +356,35 @@ pub(crate) fn by_two(
     all
 }
 
+/// How a plugin's file fared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginLoaded {
+    pub name: String,
+    /// What runs from now on, when it was taken.
+    pub generation: Option<u64>,
+    /// Why it was not.
+    pub refused: Option<String>,
+}
+
+impl From<plugin_host::LoadReport> for PluginLoaded {
+    fn from(report: plugin_host::LoadReport) -> Self {
+        let (generation, refused) = match report.outcome {
+            Ok(generation) => (Some(generation), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self { name: report.name, generation, refused }
+    }
+}
+
 /// How many plugins there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PluginCounts {
     pub loaded: usize,
     pub refused: usize,
+    /// Required, and not there.
+    pub missing: usize,
     pub instances: u64,
     pub instances_limit: u64,
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{
-    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, QueueStatus,
-    RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
+    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, PluginLoaded,
+    QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
 };
 use crate::listing;
 use crate::request::{Order, Request};
@@ -56,6 +56,14 @@ impl Services {
             Request::Status => json(self.status()),
             Request::PluginList => {
                 json(Filters { plugins: self.plugins.status(), milters: self.milters.status() })
+            }
+            Request::PluginReload { name } => {
+                let reports = self.plugins.reload(name).await;
+                json(reports.into_iter().map(PluginLoaded::from).collect::<Vec<_>>())
+            }
+            Request::PluginRollback { name, to } => {
+                let generation = self.plugins.roll_back(name.clone(), to).await?;
+                json(PluginLoaded { name, generation: Some(generation), refused: None })
             }
             Request::QueueList { after, limit, filter } => {
                 let wanted = filter.selection(clock::wall())?;
@@ -166,6 +174,7 @@ impl Services {
             plugins: PluginCounts {
                 loaded: plugins.plugins.len(),
                 refused: plugins.refused.len(),
+                missing: plugins.missing.len(),
                 instances: plugins.instances,
                 instances_limit: plugins.instances_limit,
             },

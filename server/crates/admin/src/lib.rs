@@ -24,8 +24,8 @@ mod socket;
 
 pub use answer::{
     Applied, AttemptView, ContentPiece, Counts, CountsRow, DeliveryStatus, DestinationStatus, EntryRow,
-    EntryView, Listening, Page, PluginCounts, QueueStatus, RecipientView, RelayGrant, Reloaded, ServerStatus,
-    SessionStatus, Touched,
+    EntryView, Listening, Page, PluginCounts, PluginLoaded, QueueStatus, RecipientView, RelayGrant, Reloaded,
+    ServerStatus, SessionStatus, Touched,
 };
 pub use calls::{Reload, Services};
 pub use client::{Client, ClientError};

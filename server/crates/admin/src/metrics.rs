@@ -68,11 +68,20 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         "Transactions with next hops, by connection: fresh or reused.",
     ),
     ("waxwing_delivery_seconds", Histogram, "From arrival to delivery, by recipient."),
-    ("waxwing_plugins", Gauge, "Plugins, by state: loaded or refused."),
+    ("waxwing_plugins", Gauge, "Plugins, by state: loaded, refused, or missing: required and not there."),
     ("waxwing_plugin_instances", Gauge, "Instances of plugins now."),
     ("waxwing_plugin_calls_total", Counter, "Hooks that a plugin was asked."),
     ("waxwing_plugin_verdicts_total", Counter, "What it answered."),
-    ("waxwing_plugin_failures_total", Counter, "Hooks that failed: a trap, or a budget that was used up."),
+    (
+        "waxwing_plugin_failures_total",
+        Counter,
+        "Hooks that failed, by kind: trap, memory, cpu, session-cpu, wall, busy (no place for an instance), edit, choice, abandoned.",
+    ),
+    ("waxwing_plugin_generation", Gauge, "The generation that sessions begin with."),
+    ("waxwing_plugin_breaker_open", Gauge, "1 while it is left alone because it failed too often, else 0."),
+    ("waxwing_plugin_rolled_back", Gauge, "1 while an older content runs in place of its file, else 0."),
+    ("waxwing_plugin_idle_instances", Gauge, "Reused instances that wait for their next session."),
+    ("waxwing_plugin_memory_peak_octets", Gauge, "The most memory that an instance had."),
     (
         "waxwing_plugin_not_asked_total",
         Counter,
@@ -98,6 +107,16 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
     ("process_open_fds", Gauge, "Open file descriptors."),
     ("process_max_fds", Gauge, "Descriptors that may be open."),
     ("process_threads", Gauge, "Threads."),
+];
+
+/// What is told of each plugin as it is now.
+type OfPlugin = fn(&plugin_host::PluginStatus) -> u64;
+const STATE_OF_A_PLUGIN: [(&str, OfPlugin); 5] = [
+    ("waxwing_plugin_generation", |plugin| plugin.generation),
+    ("waxwing_plugin_breaker_open", |plugin| u64::from(plugin.breaker != "closed")),
+    ("waxwing_plugin_rolled_back", |plugin| u64::from(plugin.rolled_back.is_some())),
+    ("waxwing_plugin_idle_instances", |plugin| plugin.idle_instances),
+    ("waxwing_plugin_memory_peak_octets", |plugin| plugin.peak_memory_octets),
 ];
 
 /// Families whose names a plugin chose begin with this; the plugin is a label.
@@ -241,6 +260,7 @@ impl Services {
             &labelled(&[
                 ([("state", "loaded")], status.plugins.len() as u64),
                 ([("state", "refused")], status.refused.len() as u64),
+                ([("state", "missing")], status.missing.len() as u64),
             ]),
         );
         page.one("waxwing_plugin_instances", status.instances as f64);
@@ -250,7 +270,6 @@ impl Services {
         };
         for (name, counts) in [
             ("waxwing_plugin_calls_total", counts(|plugin| plugin.calls)),
-            ("waxwing_plugin_failures_total", counts(|plugin| plugin.failures)),
             ("waxwing_plugin_not_asked_total", counts(|plugin| plugin.not_asked)),
         ] {
             let counts: Vec<_> =
@@ -262,6 +281,19 @@ impl Services {
             plugin.verdicts.iter().map(move |(verdict, count)| (labels(verdict), *count))
         });
         page.numbers("waxwing_plugin_verdicts_total", &labelled(&verdicts.collect::<Vec<_>>()));
+        let failures = status.plugins.iter().flat_map(|plugin| {
+            let labels = |kind: &&'static str| [("plugin", plugin.name.as_str()), ("kind", *kind)];
+            plugin.failures_by_kind.iter().map(move |(kind, count)| (labels(kind), *count))
+        });
+        page.numbers("waxwing_plugin_failures_total", &labelled(&failures.collect::<Vec<_>>()));
+        for (name, of) in STATE_OF_A_PLUGIN {
+            let values: Vec<_> = status
+                .plugins
+                .iter()
+                .map(|plugin| ([("plugin", plugin.name.as_str())], of(plugin)))
+                .collect();
+            page.numbers(name, &labelled(&values));
+        }
         let latencies: Vec<_> = status
             .plugins
             .iter()

@@ -13,6 +13,17 @@ pub enum Request {
     Status,
     /// Plugins, refused files: a `plugin_host::Status`.
     PluginList,
+    /// Reads plugins' files again, all or one. Answered with a list of `PluginLoaded`.
+    PluginReload {
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Back to what ran before under a generation or with a hash, else to the one before. Answered with a `PluginLoaded`.
+    PluginRollback {
+        name: String,
+        #[serde(default)]
+        to: Option<String>,
+    },
     /// A `Page` of the queue, from behind `after` on.
     QueueList {
         #[serde(default)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use hooks::Networks;
 use plugin_host::{
-    Grants, HttpHost, Isolation, LimitOverrides, Limits, OnFailure, Options, PluginOptions, everywhere,
+    Grants, HttpHost, Isolation, LimitOverrides, Limits, OnFailure, Options, Pin, PluginOptions, Signer,
+    everywhere,
 };
 use serde_json::Value;
 use store::KvLimits;
@@ -17,7 +18,7 @@ use crate::network;
 use crate::reader::{Item, Table};
 
 /// Keys of `[plugins]` that are no plugin's name.
-const RESERVED: [&str; 3] = ["dir", "order", "limits"];
+const RESERVED: [&str; 6] = ["dir", "order", "limits", "signers", "compile-threads", "kept-generations"];
 /// Settings in settings in settings.
 const MAX_DEPTH: usize = 32;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -28,6 +29,7 @@ pub(crate) fn plugins(root: &Table<'_>, data_dir: &Path) -> (Options, KvLimits) 
     let mut options = Options {
         dir: data_dir.join("plugins"),
         cache_dir: data_dir.join("plugin-cache"),
+        history_dir: data_dir.join("plugin-history"),
         ..Options::default()
     };
     let mut space = KvLimits::default();
@@ -44,6 +46,9 @@ pub(crate) fn plugins(root: &Table<'_>, data_dir: &Path) -> (Options, KvLimits) 
             options.order.push(name);
         }
     }
+    options.signers = signers(&table);
+    table.set_count("compile-threads", &mut options.compile_threads, 1..=1_000);
+    table.set_count("kept-generations", &mut options.kept_generations, 0..=1_000);
     let of_all = table.table("limits", "plugins.limits");
     options.limits = limits(&of_all);
     of_all.set_count("kv-keys", &mut space.keys, 1..=1_000_000_000);
@@ -63,6 +68,9 @@ fn single_plugins(table: &Table<'_>) -> HashMap<String, PluginOptions> {
 fn plugin(table: &Table<'_>) -> PluginOptions {
     let mut options = PluginOptions::default();
     table.set_bool("enabled", &mut options.enabled);
+    table.set_bool("required", &mut options.required);
+    options.pin = table.parse("sha256", Pin::parse);
+    options.signers = signers(table);
     let policies = [
         ("tempfail", OnFailure::Tempfail),
         ("proceed", OnFailure::Proceed),
@@ -79,6 +87,11 @@ fn plugin(table: &Table<'_>) -> PluginOptions {
     }
     options.limits = overrides(&table.table("limits", "plugins.NAME.limits"));
     options
+}
+
+fn signers(table: &Table<'_>) -> Vec<Signer> {
+    let signers = table.list("signers", Signer::parse).unwrap_or_default();
+    signers.into_iter().map(|(_, signer)| signer).collect()
 }
 
 fn isolation(table: &Table<'_>) -> Isolation {

@@ -96,7 +96,9 @@ fn the_rest_of_an_example_is_read() {
         (Path::new("/etc/waxwing/plugins"), 128 << 20)
     );
     assert_eq!(plugins.order, ["greylist", "footer"]);
-    assert!(!plugins.plugins["greylist"].enabled);
+    let greylist = &plugins.plugins["greylist"];
+    assert!(!greylist.enabled && !greylist.required && greylist.pin.is_some());
+    assert_eq!((plugins.signers.len(), plugins.compile_threads, plugins.kept_generations), (1, 3, 7));
     let footer = &plugins.plugins["footer"];
     let reuse = plugin_host::Isolation::Reuse { max_uses: 50.try_into().unwrap(), max_idle: 4 };
     assert_eq!(footer.isolation, reuse);

@@ -10,6 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::cache::Cache;
+use crate::folder;
 use crate::outline::Outline;
 use crate::state::State;
 use crate::{Limits, LoadError, versions};
@@ -58,21 +59,9 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
     })
 }
 
-/// The octets of a file, when they are not too many.
-pub(crate) fn read(file: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
-    use std::io::Read;
-    let fail = |error: std::io::Error| LoadError::Read(error.to_string());
-    let mut bytes = Vec::new();
-    std::fs::File::open(file).map_err(fail)?.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > limit {
-        return Err(LoadError::TooLarge(limit));
-    }
-    Ok(bytes)
-}
-
 /// What a file's component is, without compiling it.
 pub(crate) fn inspect_file(file: &Path, limits: &Limits) -> Result<Inspection, LoadError> {
-    let bytes = read(file, limits.component_octets)?;
+    let bytes = folder::read_file(file, limits.component_octets)?;
     Ok(inspect(&bytes, &Outline::read(&bytes)?))
 }
 
@@ -92,6 +81,7 @@ pub(crate) fn compile(
     linker: &Linker<State>,
     cache: Option<&Cache>,
     bytes: &[u8],
+    threads: &rayon::ThreadPool,
 ) -> Result<Arc<Compiled>, LoadError> {
     // The names come first: compiling a large component takes seconds.
     let outline = Outline::read(bytes)?;
@@ -103,7 +93,8 @@ pub(crate) fn compile(
     let component = match cache.and_then(|cache| cache.load(engine, &inspection.hash)) {
         Some(component) => component,
         None => {
-            let component = Component::from_binary(engine, bytes)
+            let component = threads
+                .install(|| Component::from_binary(engine, bytes))
                 .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
             if let Some(cache) = cache {
                 cache.store(engine, &inspection.hash, &component);

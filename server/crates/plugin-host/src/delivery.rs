@@ -77,6 +77,9 @@ impl<'a> Question<'a> {
 
     /// Asks the plugins in order about those whom no earlier one had an opinion on.
     async fn route(self, set: Arc<PluginSet>, requests: &[RouteRequest<'_>]) -> Vec<Option<RouteChoice>> {
+        if let Some((verdict, by)) = set.verdict_of_absent(Stage::Route) {
+            return vec![instead(by, Some(verdict)); requests.len()];
+        }
         let mut choices = vec![None; requests.len()];
         for plugin in set.plugins.iter().filter(|plugin| plugin.compiled.stages.contains(Stage::Route)) {
             let mut kept = Held::new(self.host);
@@ -99,7 +102,7 @@ impl<'a> Question<'a> {
         let began = clock::now();
         if !plugin.breaker.allows(began) {
             plugin.stats.not_asked();
-            return instead(plugin, plugin.failure_verdict());
+            return instead(plugin.name.clone(), plugin.failure_verdict());
         }
         let trial = GiveUp::of(plugin);
         let outcome = self
@@ -123,7 +126,7 @@ impl<'a> Question<'a> {
             }
             Err(failure) => {
                 self.failed(plugin, request.recipient, &failure, took);
-                instead(plugin, plugin.verdict_for(&failure))
+                instead(plugin.name.clone(), plugin.verdict_for(&failure))
             }
         }
     }
@@ -159,7 +162,7 @@ impl<'a> Question<'a> {
     }
 
     fn failed(&self, plugin: &Plugin, rcpt: &Mailbox, failure: &Failure, took: Duration) {
-        plugin.stats.failed(failure.to_string(), took);
+        plugin.stats.failed(failure, took);
         tracing::error!(
             plugin = %plugin.name,
             hook = self.stage.name(),
@@ -219,13 +222,13 @@ impl Drop for Held {
 }
 
 /// What the failure policy says: nothing, hold, or put off.
-fn instead(plugin: &Plugin, verdict: Option<Verdict>) -> Option<RouteChoice> {
+fn instead(by: Arc<str>, verdict: Option<Verdict>) -> Option<RouteChoice> {
     let way = match verdict? {
         Verdict::Quarantine(reason) => Way::Hold(reason),
         Verdict::TempFail(reply) => Way::Defer(reply),
         _ => return None,
     };
-    Some(RouteChoice { by: plugin.name.clone(), way })
+    Some(RouteChoice { by, way })
 }
 
 /// A guest's choice, checked; nothing when it chose nothing. To hold comes before to wait, and that before another way.

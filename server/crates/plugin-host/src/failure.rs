@@ -1,5 +1,6 @@
 //! Why a file is no plugin, and why a hook failed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -11,6 +12,22 @@ use crate::ticker::OutOfCpu;
 pub enum LoadError {
     #[error("cannot be read: {0}")]
     Read(String),
+    #[error("is no regular file")]
+    NoFile,
+    #[error("is a link that leads out of the plugins' directory, to {}", .0.display())]
+    Outside(PathBuf),
+    #[error("changes while it is read; it is tried again")]
+    Changing,
+    #[error("its SHA-256 is {is}, and the configuration pins {pinned}")]
+    Pinned { is: String, pinned: String },
+    #[error("{0}")]
+    Signature(String),
+    #[error("it was rolled back to {hash}, which is not to be had: {why}")]
+    NotKept { hash: String, why: String },
+    #[error("there is no {name}.wasm in {}", dir.display())]
+    Missing { name: String, dir: PathBuf },
+    #[error("another file took its place while it was loaded")]
+    Superseded,
     #[error("is larger than the limit of {0} octets")]
     TooLarge(u64),
     #[error("is no WebAssembly file")]
@@ -37,6 +54,16 @@ pub enum LoadError {
     InitFailed(String),
     #[error("its limit memory of {limit} is above the {ceiling} that the server began with")]
     MemoryCeiling { limit: u64, ceiling: u64 },
+}
+
+impl LoadError {
+    /// Whether the same file may fare better another time: what kept it from being loaded may pass.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(_) | Self::Changing | Self::Init(_) | Self::InitFailed(_) | Self::NotKept { .. }
+        )
+    }
 }
 
 /// Why a hook gave no answer.
@@ -81,6 +108,25 @@ impl Failure {
         match memory {
             Some(limit) => Self::Memory { limit, reason, backtrace },
             None => Self::Trap { reason, backtrace },
+        }
+    }
+
+    /// The names of all kinds, in metrics and lists.
+    pub(crate) const KINDS: [&str; 9] =
+        ["trap", "memory", "cpu", "session-cpu", "wall", "busy", "edit", "choice", "abandoned"];
+
+    /// Which of [`Self::KINDS`] it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "trap",
+            Self::Memory { .. } => "memory",
+            Self::Cpu(_) => "cpu",
+            Self::SessionCpu(_) => "session-cpu",
+            Self::Wall(_) => "wall",
+            Self::Busy(_) => "busy",
+            Self::Edit(_) => "edit",
+            Self::Choice(_) => "choice",
+            Self::Abandoned => "abandoned",
         }
     }
 

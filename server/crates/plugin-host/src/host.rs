@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use crate::history::History;
 use crate::loader::Loader;
 use crate::metrics::Registry;
 use crate::places::Places;
@@ -21,7 +22,8 @@ use crate::session::PluginSession;
 use crate::state::State;
 use crate::ticker::Ticker;
 use crate::{
-    Inspection, LoadError, LoadReport, Options, PluginOptions, Refusal, Series, Services, Status, Watch,
+    Inspection, LoadError, LoadReport, Missing, Options, PluginOptions, Refusal, Series, Services, Status,
+    Watch,
 };
 use crate::{component, engine, limits::Limits, status};
 
@@ -57,10 +59,12 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) set: ArcSwap<PluginSet>,
     pub(crate) refused: Mutex<BTreeMap<String, String>>,
+    pub(crate) history: History,
 }
 
 impl Shared {
-    pub(crate) fn new(limits: &Limits, services: Services) -> Result<Self, OpenError> {
+    pub(crate) fn new(options: &Options, services: Services) -> Result<Self, OpenError> {
+        let limits = &options.limits;
         let fail = |error: wasmtime::Error| OpenError::Engine(format!("{error:#}"));
         let memory_ceiling = limits.memory_octets.max(MEMORY_CEILING_OCTETS);
         let engine::Started { engine, room } = engine::start(limits, memory_ceiling).map_err(fail)?;
@@ -77,6 +81,7 @@ impl Shared {
             started: clock::now(),
             set: ArcSwap::default(),
             refused: Mutex::default(),
+            history: History::new(&options.history_dir, options.kept_generations),
         })
     }
 }
@@ -96,7 +101,7 @@ impl Shared {
 #[derive(Clone)]
 pub struct PluginHost {
     pub(crate) shared: Arc<Shared>,
-    loader: Arc<Mutex<Loader>>,
+    loader: Arc<Loader>,
 }
 
 impl PluginHost {
@@ -107,8 +112,9 @@ impl PluginHost {
     /// [`OpenError`].
     pub fn open(options: Options, services: Services) -> Result<Self, OpenError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        let shared = Arc::new(Shared::new(&options.limits, services)?);
-        let loader = Arc::new(Mutex::new(Loader::new(shared.clone(), options, runtime)));
+        let shared = Arc::new(Shared::new(&options, services)?);
+        let loader = Loader::new(shared.clone(), options, runtime);
+        let loader = Arc::new(loader.map_err(|error| OpenError::Engine(error.to_string()))?);
         Ok(Self { shared, loader })
     }
 
@@ -127,7 +133,7 @@ impl PluginHost {
         let plugins = [(name.to_owned(), options)].into();
         let host = Self::open(Options { plugins, limits, ..Options::default() }, services)?;
         let (loader, file, name) = (host.loader.clone(), file.to_owned(), name.to_owned());
-        let loading = tokio::task::spawn_blocking(move || loader.lock().load_file(&name, &file));
+        let loading = tokio::task::spawn_blocking(move || loader.load_file(&name, &file));
         Ok(loading.await.unwrap_or_else(|error| Err(LoadError::InitFailed(error.to_string()))).map(|()| host))
     }
 
@@ -137,7 +143,7 @@ impl PluginHost {
     /// Dropping the future does not stop the loading.
     pub async fn load_all(&self) -> Vec<LoadReport> {
         let loader = self.loader.clone();
-        tokio::task::spawn_blocking(move || loader.lock().load_all()).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || loader.load_all()).await.unwrap_or_default()
     }
 
     /// Takes over other options: order, grants, settings and limits for the sessions that begin from now on,
@@ -146,7 +152,25 @@ impl PluginHost {
     /// The number of instances and the size of tables stay as the host was opened with.
     pub async fn replace_options(&self, options: Options) -> Vec<LoadReport> {
         let loader = self.loader.clone();
-        tokio::task::spawn_blocking(move || loader.lock().replace_options(options)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || loader.replace_options(options)).await.unwrap_or_default()
+    }
+
+    /// Reads files again, all of them or one plugin's, and makes a new generation of each even if nothing has changed: its init is asked
+    /// again, its circuit breaker is closed, and reused instances end.
+    pub async fn reload(&self, name: Option<String>) -> Vec<LoadReport> {
+        let loader = self.loader.clone();
+        tokio::task::spawn_blocking(move || loader.reload(name.as_deref())).await.unwrap_or_default()
+    }
+
+    /// Runs what ran before in place of a plugin's file, until the content of that file changes: the content of a generation or with
+    /// a hash (eight digits suffice), or the one before. Says the new generation.
+    ///
+    /// # Errors
+    /// A sentence that says why everything stays as it was.
+    pub async fn roll_back(&self, name: String, to: Option<String>) -> Result<u64, String> {
+        let loader = self.loader.clone();
+        let rolling = tokio::task::spawn_blocking(move || loader.roll_back(&name, to.as_deref()));
+        rolling.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// Watches the directory until the returned value is dropped.
@@ -159,12 +183,20 @@ impl PluginHost {
 
     /// What is loaded and how it fares.
     pub fn status(&self) -> Status {
-        let plugins = self.shared.set.load().plugins.iter().map(|plugin| status::of(plugin)).collect();
+        let set = self.shared.set.load();
+        let plugins =
+            set.plugins.iter().map(|plugin| status::of(plugin, self.shared.history.of(&plugin.name)));
+        let missing = set.absent.iter().map(|absent| Missing {
+            name: absent.name.to_string(),
+            reason: absent.reason.clone(),
+            on_failure: absent.on_failure,
+        });
         let refused = self.shared.refused.lock();
         let refusal =
             |(name, reason): (&String, &String)| Refusal { name: name.clone(), reason: reason.clone() };
         Status {
-            plugins,
+            plugins: plugins.collect(),
+            missing: missing.collect(),
             refused: refused.iter().map(refusal).collect(),
             instances: self.shared.alive(),
             instances_limit: u64::from(self.shared.places.limit()),

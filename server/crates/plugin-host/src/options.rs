@@ -1,6 +1,6 @@
 //! What the server's configuration says of plugins, and what the server lends them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use hooks::{Networks, OnFailure};
 use model::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::{HttpHost, LimitOverrides, Limits};
+use crate::{HttpHost, LimitOverrides, Limits, Pin, Signer};
 
 /// All that a host needs to know.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Where the `NAME.wasm` files lie. It need not exist yet.
     pub dir: PathBuf,
@@ -24,6 +24,44 @@ pub struct Options {
     /// What is said of single plugins, by name. A plugin that is not named has the defaults and no grant.
     pub plugins: HashMap<String, PluginOptions>,
     pub limits: Limits,
+    /// Whose signature every plugin must have; nobody's: none is asked for.
+    pub signers: Vec<Signer>,
+    /// Threads that compile plugins.
+    pub compile_threads: u32,
+    /// Where what ran before is kept; made with mode 0700. Nobody but the server may write there.
+    pub history_dir: PathBuf,
+    /// Contents that are kept of each plugin, the running one included.
+    pub kept_generations: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            cache_dir: PathBuf::new(),
+            order: Vec::new(),
+            plugins: HashMap::new(),
+            limits: Limits::default(),
+            signers: Vec::new(),
+            compile_threads: 2,
+            history_dir: PathBuf::new(),
+            kept_generations: 4,
+        }
+    }
+}
+
+impl Options {
+    /// What is said of a plugin, or the defaults.
+    pub(crate) fn of(&self, name: &str) -> PluginOptions {
+        self.plugins.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The plugins without which mail is not taken as if nothing were amiss.
+    pub(crate) fn required(&self) -> BTreeSet<&str> {
+        let named = self.plugins.iter().filter(|(_, options)| options.required && options.enabled);
+        let ordered = self.order.iter().filter(|name| !self.plugins.contains_key(*name));
+        named.map(|(name, _)| name.as_str()).chain(ordered.map(String::as_str)).collect()
+    }
 }
 
 /// What the configuration says of one plugin.
@@ -31,6 +69,12 @@ pub struct Options {
 pub struct PluginOptions {
     /// False: the file is left alone.
     pub enabled: bool,
+    /// While it is not loaded its failure policy answers for it. So does it for a plugin that `order` names and nobody else.
+    pub required: bool,
+    /// The one file that may run under this name.
+    pub pin: Option<Pin>,
+    /// Whose signature its file must have, instead of those of [`Options::signers`].
+    pub signers: Vec<Signer>,
     pub on_failure: OnFailure,
     pub isolation: Isolation,
     pub grants: Grants,
@@ -43,6 +87,9 @@ impl Default for PluginOptions {
     fn default() -> Self {
         Self {
             enabled: true,
+            required: true,
+            pin: None,
+            signers: Vec::new(),
             on_failure: OnFailure::default(),
             isolation: Isolation::default(),
             grants: Grants::default(),
@@ -54,6 +101,7 @@ impl Default for PluginOptions {
 
 /// The services that a plugin may use beyond its own session; a call of another one answers `denied`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Grants {
     pub kv: bool,
     pub dns: bool,

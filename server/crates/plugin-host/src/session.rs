@@ -82,6 +82,9 @@ impl PluginSession {
         let set = self.set.clone();
         self.slots.resize_with(set.plugins.len(), Slot::default);
         let stage = question.request.stage();
+        if let Some((verdict, name)) = set.verdict_of_absent(stage) {
+            return Answer { verdict, by: Some(name), ..Answer::default() };
+        }
         let mut overlay = Overlay::default();
         let mut answer = Answer::default();
         for (nth, plugin) in set.plugins.iter().enumerate() {
@@ -145,7 +148,7 @@ impl PluginSession {
                 verdict
             }
             Err(failure) => {
-                plugin.stats.failed(failure.to_string(), took);
+                plugin.stats.failed(&failure, took);
                 blame(plugin, question, &failure);
                 plugin.verdict_for(&failure).unwrap_or_default()
             }

@@ -9,8 +9,10 @@ use model::{Histogram, HistogramView};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::failure::Failure;
+use crate::history::Index;
 use crate::plugin::Plugin;
-use crate::{Grants, Isolation, OnFailure};
+use crate::{Grants, Isolation, Kept, OnFailure, RolledBack};
 
 const VERDICTS: [&str; 7] =
     ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
@@ -21,6 +23,8 @@ const VERDICTS: [&str; 7] =
 pub struct Status {
     /// In the order in which they are asked.
     pub plugins: Vec<PluginStatus>,
+    /// Plugins that are required and do not run; their failure policies answer for them.
+    pub missing: Vec<Missing>,
     /// Files that are no plugins; an older generation may still run.
     pub refused: Vec<Refusal>,
     /// Instances alive now, over all sessions.
@@ -53,12 +57,17 @@ pub struct PluginStatus {
     /// Hooks that were asked, failed ones included, over all generations.
     pub calls: u64,
     pub failures: u64,
+    /// How often it failed in each way.
+    pub failures_by_kind: BTreeMap<&'static str, u64>,
     /// Hooks that the failure policy answered without asking, while the breaker was open.
     pub not_asked: u64,
     /// How often each verdict was given.
     pub verdicts: BTreeMap<&'static str, u64>,
     /// Microseconds of a hook with all its waiting.
     pub mean_us: f64,
+    /// Half of the hooks took no longer than this, and 95 of a hundred no longer than that; upper bounds, from a histogram.
+    pub p50_us: f64,
+    pub p95_us: f64,
     pub max_us: f64,
     /// The same by its length, for metrics.
     #[serde(skip)]
@@ -66,6 +75,19 @@ pub struct PluginStatus {
     /// The most linear memory that an instance had, in octets.
     pub peak_memory_octets: u64,
     pub last_error: Option<String>,
+    /// What ran before and can be rolled back to; the last one ran last.
+    pub kept: Vec<Kept>,
+    /// What its file was rolled back to, for as long as the file stays what it is.
+    pub rolled_back: Option<RolledBack>,
+}
+
+/// A plugin that is required and does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Missing {
+    pub name: String,
+    pub reason: String,
+    pub on_failure: OnFailure,
 }
 
 /// A file that is no plugin.
@@ -80,7 +102,7 @@ pub struct Refusal {
 #[derive(Debug)]
 pub(crate) struct Stats {
     calls: AtomicU64,
-    failures: AtomicU64,
+    failures: [AtomicU64; Failure::KINDS.len()],
     not_asked: AtomicU64,
     verdicts: [AtomicU64; VERDICTS.len()],
     total_ns: AtomicU64,
@@ -94,7 +116,7 @@ impl Default for Stats {
     fn default() -> Self {
         Self {
             calls: AtomicU64::default(),
-            failures: AtomicU64::default(),
+            failures: Default::default(),
             not_asked: AtomicU64::default(),
             verdicts: Default::default(),
             total_ns: AtomicU64::default(),
@@ -117,10 +139,12 @@ impl Stats {
         }
     }
 
-    pub(crate) fn failed(&self, reason: String, took: Duration) {
+    pub(crate) fn failed(&self, failure: &Failure, took: Duration) {
         self.called(took);
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        *self.last_error.lock() = Some(reason);
+        if let Some(nth) = Failure::KINDS.iter().position(|kind| *kind == failure.kind()) {
+            self.failures[nth].fetch_add(1, Ordering::Relaxed);
+        }
+        *self.last_error.lock() = Some(failure.to_string());
     }
 
     pub(crate) fn not_asked(&self) {
@@ -137,11 +161,12 @@ impl Stats {
 }
 
 /// What is known of a plugin now.
-pub(crate) fn of(plugin: &Plugin) -> PluginStatus {
+pub(crate) fn of(plugin: &Plugin, index: Index) -> PluginStatus {
     let stats = &plugin.stats;
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let calls = load(&stats.calls);
     let inspection = &plugin.compiled.inspection;
+    let (latency, max_us) = (stats.latency.view(), load(&stats.max_ns) as f64 / 1e3);
     PluginStatus {
         name: plugin.name.to_string(),
         generation: plugin.generation,
@@ -155,13 +180,44 @@ pub(crate) fn of(plugin: &Plugin) -> PluginStatus {
         idle_instances: plugin.idle.len() as u64,
         breaker: plugin.breaker.name(clock::now()),
         calls,
-        failures: load(&stats.failures),
+        failures: stats.failures.iter().map(load).sum(),
+        failures_by_kind: Failure::KINDS
+            .iter()
+            .zip(&stats.failures)
+            .map(|(kind, count)| (*kind, load(count)))
+            .collect(),
         not_asked: load(&stats.not_asked),
         verdicts: VERDICTS.iter().zip(&stats.verdicts).map(|(name, count)| (*name, load(count))).collect(),
         mean_us: load(&stats.total_ns) as f64 / 1e3 / calls.max(1) as f64,
-        max_us: load(&stats.max_ns) as f64 / 1e3,
-        latency: stats.latency.view(),
+        p50_us: quantile_us(&latency, 0.5, max_us),
+        p95_us: quantile_us(&latency, 0.95, max_us),
+        max_us,
+        latency,
         peak_memory_octets: load(&stats.peak_memory),
         last_error: stats.last_error.lock().clone(),
+        rolled_back: index.rolled_back.filter(|rolled_back| rolled_back.to == inspection.hash),
+        kept: index.kept,
+    }
+}
+
+/// The upper bound of the bucket that this part of all observations reaches; the longest where that is less.
+fn quantile_us(latency: &HistogramView, part: f64, max_us: f64) -> f64 {
+    let wanted = (latency.count as f64 * part).ceil();
+    let bucket = latency.buckets.iter().find(|(_, count)| *count as f64 >= wanted);
+    bucket.map_or(max_us, |(bound_s, _)| (bound_s * 1e6).min(max_us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_upper_bounds_and_never_above_the_longest() {
+        let buckets = vec![(0.001, 50), (0.01, 94), (0.1, 99)];
+        let view = HistogramView { buckets, count: 100, sum_s: 1.0 };
+        assert_eq!(quantile_us(&view, 0.5, 5e5), 1_000.0);
+        assert_eq!(quantile_us(&view, 0.95, 5e5), 100_000.0);
+        assert_eq!(quantile_us(&view, 0.95, 7e4), 70_000.0);
+        assert_eq!(quantile_us(&view, 1.0, 5e5), 500_000.0);
     }
 }

@@ -11,11 +11,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::folder::Fingerprint;
+use crate::loader::{LOADS_AT_ONCE, Loader};
 use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use parking_lot::Mutex;
-
-use crate::loader::{Fingerprint, Loader};
 
 /// How long a file must not change before it is read.
 const QUIET: Duration = Duration::from_millis(200);
@@ -27,6 +26,8 @@ const RESCAN: Duration = Duration::from_secs(5);
 enum Signal {
     /// Something changed; these files are complete, for they were renamed into place.
     Changed(Vec<String>),
+    /// A file was loaded, or refused.
+    Loaded(String),
     Stop,
 }
 
@@ -38,11 +39,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(loader: &Arc<Mutex<Loader>>) -> std::io::Result<Self> {
+    pub(crate) fn start(loader: &Arc<Loader>) -> std::io::Result<Self> {
         let (signals, received) = channel();
         let (loader, sender) = (Arc::downgrade(loader), signals.clone());
         let work = move || Watching::new(loader, sender).run(&received);
-        let thread = std::thread::Builder::new().name("plugin-loader".into()).spawn(work)?;
+        let thread = std::thread::Builder::new().name("plugin-watch".into()).spawn(work)?;
         Ok(Self { signals, thread: Some(thread) })
     }
 }
@@ -60,46 +61,65 @@ impl Drop for Watch {
 }
 
 struct Watching {
-    loader: Weak<Mutex<Loader>>,
+    loader: Weak<Loader>,
     signals: Sender<Signal>,
     /// The directory that is watched, as it was then.
     watched: Option<(PathBuf, u64, RecommendedWatcher)>,
     /// Files that have changed, and since when they are as they are.
     pending: HashMap<String, (Fingerprint, Instant)>,
+    /// Files that are being loaded.
+    loading: HashMap<String, JoinHandle<()>>,
 }
 
 impl Watching {
-    fn new(loader: Weak<Mutex<Loader>>, signals: Sender<Signal>) -> Self {
-        Self { loader, signals, watched: None, pending: HashMap::new() }
+    fn new(loader: Weak<Loader>, signals: Sender<Signal>) -> Self {
+        Self { loader, signals, watched: None, pending: HashMap::new(), loading: HashMap::new() }
     }
 
     fn run(mut self, received: &Receiver<Signal>) {
         let mut complete = HashSet::new();
-        loop {
-            let Some(loader) = self.loader.upgrade() else { return };
+        while let Some(loader) = self.loader.upgrade() {
             self.look(&loader, &complete);
             drop(loader);
             complete.clear();
             let pause = if self.pending.is_empty() { RESCAN } else { LOOK };
-            match received.recv_timeout(pause) {
-                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Signal::Changed(names)) => complete.extend(names),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+            let mut next = match received.recv_timeout(pause) {
+                Ok(signal) => Some(signal),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => None,
+            };
             // Events come in bursts; one look answers them all.
-            while let Ok(signal) = received.try_recv() {
+            while let Some(signal) = next {
                 match signal {
-                    Signal::Stop => return,
+                    Signal::Stop => return self.finish(),
                     Signal::Changed(names) => complete.extend(names),
+                    Signal::Loaded(name) => self.end(&name),
                 }
+                next = received.try_recv().ok();
             }
+        }
+        self.finish();
+    }
+
+    /// What is being loaded needs the runtime, which ends soon.
+    fn finish(mut self) {
+        let names: Vec<String> = self.loading.keys().cloned().collect();
+        for name in names {
+            self.end(&name);
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if let Some(thread) = self.loading.remove(name)
+            && thread.join().is_err()
+        {
+            tracing::error!(plugin = name, "the loading of a plugin panicked");
         }
     }
 
     /// Compares the directory with what is loaded.
-    fn look(&mut self, loader: &Mutex<Loader>, complete: &HashSet<String>) {
-        let mut loader = loader.lock();
-        self.watch(loader.dir());
+    fn look(&mut self, loader: &Arc<Loader>, complete: &HashSet<String>) {
+        self.watch(&loader.options().dir);
         // The loader has said why.
         let Ok(found) = loader.scan() else { return };
         loader.forget_missing(&found);
@@ -110,18 +130,37 @@ impl Watching {
                 self.pending.remove(&name);
                 continue;
             }
-            let is_quiet = match self.pending.get(&name) {
-                Some((before, since)) if *before == fingerprint => {
-                    now.saturating_duration_since(*since) >= QUIET
-                }
-                _ => {
-                    self.pending.insert(name.clone(), (fingerprint, now));
-                    false
-                }
-            };
+            let (before, since) = *self.pending.entry(name.clone()).or_insert((fingerprint, now));
+            if before != fingerprint {
+                self.pending.insert(name.clone(), (fingerprint, now));
+            }
+            let is_quiet = before == fingerprint && now.saturating_duration_since(since) >= QUIET;
             if is_quiet || complete.contains(&name) {
+                self.load(loader, name, fingerprint);
+            }
+        }
+    }
+
+    /// Loads a file on a thread of its own, so that one that takes long holds up no other. A file that cannot be loaded yet stays
+    /// pending.
+    fn load(&mut self, loader: &Arc<Loader>, name: String, fingerprint: Fingerprint) {
+        if self.loading.len() >= LOADS_AT_ONCE || self.loading.contains_key(&name) {
+            return;
+        }
+        let (loader, signals, of) = (loader.clone(), self.signals.clone(), name.clone());
+        let work = move || {
+            loader.load(&of, fingerprint, false);
+            drop(loader);
+            // Nobody receives any more when the watching has just ended.
+            let _ = signals.send(Signal::Loaded(of));
+        };
+        match std::thread::Builder::new().name("plugin-loader".into()).spawn(work) {
+            Ok(thread) => {
                 self.pending.remove(&name);
-                loader.load(&name, fingerprint);
+                self.loading.insert(name, thread);
+            }
+            Err(error) => {
+                tracing::warn!(plugin = name, %error, "no thread to load a plugin; it is tried again")
             }
         }
     }

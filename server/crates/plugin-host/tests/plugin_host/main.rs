@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod absurd;
+mod bad_files;
 mod bench;
 mod delivery;
 mod edits;
@@ -14,6 +15,9 @@ mod isolation;
 mod recipients;
 mod refusals;
 mod released;
+mod required;
+mod rollback;
 mod services;
 mod session;
+mod signatures;
 mod stage;

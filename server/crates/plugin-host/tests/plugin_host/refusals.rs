@@ -143,7 +143,6 @@ async fn other_files_and_disabled_plugins_are_left_alone() {
     for name in [".hidden.wasm", "readme.txt", "plugin.wasm~", ".wasm", "off.wasm"] {
         std::fs::write(bed.options.dir.join(name), &component).unwrap();
     }
-    std::fs::create_dir(bed.options.dir.join("folder.wasm")).unwrap();
     assert_eq!(bed.load().await, []);
     let mut options = bed.options.clone();
     options.plugins.clear();

@@ -10,6 +10,24 @@ pub(super) const PLUGINS: Section = Section {
     keys: &[
         optional("dir", PATH, "`plugins` in `data-dir`", "Where they lie."),
         key("order", "list of names", "[]", "The plugins that are asked first; the others follow by name."),
+        key(
+            "signers",
+            "list of public keys of minisign",
+            "[]",
+            "Every plugin must be signed by one of them, in `NAME.wasm.minisig` beside its file; nobody in it: no signature is asked for.",
+        ),
+        key(
+            "compile-threads",
+            COUNT,
+            "2",
+            "Threads that compile plugins, beside those that serve mail and at a lower priority. A change needs a restart.",
+        ),
+        key(
+            "kept-generations",
+            COUNT,
+            "4",
+            "Contents of each plugin that are kept for `waxwing plugin rollback`, the running one included. A change needs a restart.",
+        ),
         optional("limits", TABLE, "defaults", "What each plugin may use up; see `[plugins.limits]`."),
     ],
 };
@@ -17,10 +35,24 @@ pub(super) const PLUGINS: Section = Section {
 pub(super) const PLUGIN: Section = Section {
     name: "plugins.NAME",
     written: "`[plugins.NAME]`",
-    doc: "What is said of one plugin. One that is not named has the defaults, and no grant. `dir`, `order` and `limits` are no \
-          names for this.",
+    doc: "What is said of one plugin. One that is not named has the defaults, and no grant. The keys of `[plugins]` \
+          are no names for this.",
     keys: &[
         key("enabled", FLAG, "true", "False: its file is left alone."),
+        key(
+            "required",
+            FLAG,
+            "true",
+            "While it does not run, because its file is not there or was refused, its failure policy answers for it at MAIL, and \
+             before a next hop is picked if it had a say in that when it ran before. False: mail passes without it. A plugin that only `order` names is required too.",
+        ),
+        optional(
+            "sha256",
+            "64 hexadecimal digits",
+            "none",
+            "The only file that may run under this name. Another one is refused, and what runs goes on.",
+        ),
+        key("signers", "list of public keys of minisign", "[]", "Its own, instead of those in `[plugins]`."),
         key(
             "on-failure",
             "\"tempfail\", \"proceed\" or \"quarantine\"",
