@@ -10,6 +10,7 @@ mod opensmtpd;
 mod pebble;
 mod postfix;
 mod prometheus;
+mod python_checks;
 mod relays;
 mod rspamd;
 mod senders;

@@ -41,6 +41,7 @@ mod relay_grants;
 mod rewriting;
 mod routes;
 mod sandbox;
+mod sender_auth;
 mod service_manager;
 mod single_recipients;
 mod submission;

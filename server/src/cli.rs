@@ -31,6 +31,12 @@ pub(crate) enum Command {
     /// Let an address send to other domains for a while, as after it has read its mail
     #[command(subcommand)]
     Relay(Relay),
+    /// Make keys that sign mail, and hold them against DNS
+    #[command(subcommand)]
+    Dkim(Dkim),
+    /// Look at domains as the world sees them
+    #[command(subcommand)]
+    Domain(Domain),
     /// Ask for a password, and print the record that stands for it in the configuration
     Passwd(Passwd),
     /// Make the running server read its configuration again, as SIGHUP does, and say how that went
@@ -59,6 +65,51 @@ pub(crate) struct Passwd {
     /// A record for SCRAM-SHA-256 rather than one of Argon2id; a user may have both
     #[arg(long)]
     pub(crate) scram: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dkim {
+    /// Write a new key to a file, and print the DNS record that publishes it
+    Generate(DkimGenerate),
+    /// Ask DNS whether the keys of the configuration are published
+    Check(Reading),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DkimGenerate {
+    /// The domain that signs
+    #[arg(long)]
+    pub(crate) domain: String,
+    /// The key's name
+    #[arg(long)]
+    pub(crate) selector: String,
+    #[arg(long, default_value = "rsa")]
+    pub(crate) algorithm: Algorithm,
+    /// The file, which must not be there yet; nobody else may read it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// RSA of 2,048 bits, which everybody verifies
+    Rsa,
+    /// Ed25519: short and quick, and not known everywhere
+    Ed25519,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Domain {
+    /// Look at MX, PTR, DANE, SPF, DKIM, DMARC, MTA-STS and TLS-RPT, and say what is missing; fails when something is wrong
+    Check(DomainCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DomainCheck {
+    /// The domain
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,9 @@
 //! What the commands do, one file each.
 
 mod check;
+mod dkim;
 mod dns_file;
+mod domain;
 mod line_diff;
 pub(crate) mod output;
 mod passwd;
@@ -15,7 +17,7 @@ mod server;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, ConfigFile, Plugin};
+use crate::cli::{Cli, Command, ConfigFile, Dkim, Domain, Plugin};
 use crate::serve;
 
 /// Carries out a command.
@@ -26,6 +28,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Status(reading) => server::status(&reading),
         Command::Reload(reading) => server::reload(&reading),
         Command::Passwd(options) => passwd::passwd(&options),
+        Command::Dkim(Dkim::Generate(options)) => dkim::generate(&options),
+        Command::Dkim(Dkim::Check(reading)) => dkim::check(&reading),
+        Command::Domain(Domain::Check(options)) => domain::check(&options),
         Command::Queue(command) => queue::queue(command),
         Command::Relay(command) => relay::relay(command),
         Command::Plugin(Plugin::List(reading)) => plugins::list(&reading),

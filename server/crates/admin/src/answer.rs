@@ -294,6 +294,8 @@ pub struct SessionStatus {
     pub protocol_errors: u64,
     /// Connections that were turned away, by reason.
     pub turned_away_for: BTreeMap<String, u64>,
+    /// What the checks of senders came to: by method, then by result.
+    pub senders: BTreeMap<String, BTreeMap<String, u64>>,
     /// What plugins decided: by stage, then by verdict.
     pub verdicts: BTreeMap<String, BTreeMap<String, u64>>,
 }

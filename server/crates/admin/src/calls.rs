@@ -160,6 +160,7 @@ impl Services {
                     .filter(|(_, count)| *count > 0)
                     .map(|(reason, count)| ((*reason).to_owned(), *count))
                     .collect(),
+                senders: by_two(&sessions.senders),
                 verdicts: by_two(&sessions.verdicts),
             },
             queue: QueueStatus {

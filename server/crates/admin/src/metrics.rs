@@ -36,6 +36,7 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         Counter,
         "What plugins decided, by stage and verdict; a stage without plugins is not asked.",
     ),
+    ("waxwing_sender_checks_total", Counter, "What SPF, DKIM, ARC and DMARC came to, by method and result."),
     ("waxwing_authentications_total", Counter, "AUTH exchanges, by result: ok or failed."),
     ("waxwing_tls_handshakes_total", Counter, "Handshakes with clients, by result: ok or failed."),
     ("waxwing_protocol_errors_total", Counter, "Commands and messages that the protocol refuses."),
@@ -204,6 +205,12 @@ impl Services {
             .map(|(stage, verdict, count)| ([("stage", *stage), ("verdict", *verdict)], *count))
             .collect();
         page.numbers("waxwing_verdicts_total", &labelled(&verdicts));
+        let senders: Vec<_> = stats
+            .senders
+            .iter()
+            .map(|(method, result, count)| ([("method", *method), ("result", *result)], *count))
+            .collect();
+        page.numbers("waxwing_sender_checks_total", &labelled(&senders));
         page.numbers("waxwing_authentications_total", &results(stats.authenticated, stats.auth_failures));
         page.numbers("waxwing_tls_handshakes_total", &results(stats.handshakes, stats.handshakes_failed));
         page.one("waxwing_protocol_errors_total", stats.protocol_errors as f64);

@@ -35,6 +35,7 @@ async fn services() -> Services {
         authenticator: None,
         relay_grants: Arc::default(),
         forwarding: None,
+        senders: None,
         local: Arc::new(
             accounts::LocalDomains::new(accounts::Options {
                 hostname: "mx.example.org".parse().unwrap(),

@@ -27,6 +27,7 @@ mod reference;
 mod reports;
 mod route;
 mod secret;
+mod senders;
 mod server;
 mod tls;
 mod user;

@@ -13,6 +13,7 @@ use toml::de::DeValue;
 
 use crate::network;
 use crate::reader::Table;
+use crate::senders::ACTIONS;
 use crate::tls::Tls;
 
 /// The listeners; `session` is what their sessions have in common.
@@ -62,6 +63,8 @@ fn listener(
         &mut listener.greeting_delay,
         Duration::ZERO..=Duration::from_secs(60),
     );
+    let actions = [("off", None)].into_iter().chain(ACTIONS.map(|(word, action)| (word, Some(action))));
+    table.set_choice("sender-auth", &mut listener.sender_action, &actions.collect::<Vec<_>>());
     table.set_bool("hide-client", &mut listener.hides_client);
     listener
 }

@@ -16,7 +16,7 @@ use crate::reader::Table;
 use crate::server::Log;
 use crate::{
     acme as authority, auth, domain, limits, listener, milter as milters, network, outbound as delivery,
-    plugins, process, reports, server, tls as certificates,
+    plugins, process, reports, senders, server, tls as certificates,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -117,6 +117,7 @@ impl Config {
             relay_grants: Arc::default(),
             forwarding: None,
             local: Arc::new(domains.accounts?),
+            senders: senders::senders(&root, hostname.as_str()),
             authenticator: None,
             limits: limits::sessions(&limits),
             reverse_dns,

@@ -5,11 +5,13 @@ mod faults;
 mod reference;
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use accounts::Lookup;
 use model::{Domain, Mailbox};
 use outbound::{DeliverTo, LmtpAddress, NextHop, TlsLevel};
+use sender_auth::Action;
 
 use crate::{Config, Faults};
 
@@ -32,6 +34,11 @@ fn named_file(path: &Path) -> Result<Vec<u8>, String> {
         Some("issuer.jwks") => include_str!("tests/issuer.jwks"),
         Some("partner.password") => "open sesame\n",
         Some("issuer.secret") => "a secret of the issuer, 32 octets or more\n",
+        Some("dkim.pem") => {
+            static PEM: LazyLock<String> =
+                LazyLock::new(|| sender_auth::Key::generate(sender_auth::KeyKind::Ed25519).unwrap());
+            &PEM
+        }
         _ => return Err("cannot be read: there is no such file".to_owned()),
     };
     Ok(content.as_bytes().to_vec())
@@ -39,6 +46,31 @@ fn named_file(path: &Path) -> Result<Vec<u8>, String> {
 
 fn mailbox(text: &str) -> Mailbox {
     Mailbox::parse(text).unwrap()
+}
+
+#[test]
+fn the_checks_and_keys_of_an_example_are_read() {
+    let config = parse(include_str!("tests/example.toml")).unwrap();
+    let rules = config.inbound.senders.unwrap();
+    assert!(rules.verifier.is_some());
+    assert_eq!((rules.policy.dmarc, rules.policy.spf), (Action::Reject, Action::Quarantine));
+    assert_eq!(rules.policy.trusted_sealers, ["lists.example.net"]);
+    assert_eq!(rules.authserv_id, "example.org");
+    let keys = rules.signers.keys();
+    assert_eq!((keys.len(), keys[0].domain.as_str(), keys[0].selector.as_str()), (1, "example.org", "2026a"));
+    assert_eq!(config.inbound.listeners[1].sender_action, Some(Action::Quarantine));
+    assert_eq!(config.inbound.listeners[0].sender_action, Some(Action::Reject));
+    let least = parse(LEAST).unwrap().inbound.senders.unwrap();
+    assert!(least.verifier.is_some() && least.signers.keys().is_empty() && !least.signers.seals());
+    assert!(
+        parse(&format!("{LEAST}[sender-auth]\ncheck = false\n"))
+            .unwrap()
+            .inbound
+            .senders
+            .unwrap()
+            .verifier
+            .is_none()
+    );
 }
 
 #[test]

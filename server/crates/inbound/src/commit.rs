@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::fate::Fate;
 use crate::options::{Kind, ListenerOptions, Options};
+use crate::senders;
 use crate::server::Shared;
 use crate::stats::count;
 use crate::submission;
@@ -25,6 +26,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) session: &'a SessionFacts,
     /// EHLO or LHLO rather than HELO.
     pub(crate) extended: bool,
+    /// The client may relay: its mail leaves under our name.
+    pub(crate) is_ours: bool,
     pub(crate) listener: &'a ListenerOptions,
     pub(crate) options: &'a Options,
 }
@@ -48,7 +51,14 @@ pub(crate) async fn commit(
         }
         Err(reply) => return reply,
     };
-    let (entry, content) = planned;
+    let (mut entry, content) = planned;
+    let Circumstances { is_ours, options, .. } = circumstances;
+    let evaluation = transaction.evaluation.clone();
+    let content = match senders::vouch(&entry, content, evaluation, is_ours, options, clock::wall()).await {
+        Ok(content) => content,
+        Err(error) => return unreadable(id, &error),
+    };
+    entry.size = content.len();
     let entry = Arc::new(entry);
     if let Err(error) = shared.services.store.commit(entry.clone(), content.clone()).await {
         return refuse(id, session, &error);
@@ -125,7 +135,7 @@ fn plan(
 
 /// The trace field of this host (RFC 5321 section 4.4).
 fn received(transaction: &Transaction, circumstances: Circumstances<'_>, now: Timestamp) -> String {
-    let Circumstances { session, extended, listener, options } = circumstances;
+    let Circumstances { session, extended, listener, options, .. } = circumstances;
     let named: Vec<&Mailbox> = transaction.envelope().recipients.iter().map(|r| &r.original).collect();
     let shown = !listener.hides_client;
     let received = Received {

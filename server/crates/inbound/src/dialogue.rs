@@ -203,7 +203,10 @@ impl Connection {
             self.log_refusal(Stage::Message, None, &reply);
             return reply.into();
         }
-        transaction.set_content(content);
+        let answer = self.check_sender(content).await;
+        if answer != Answer::Proceed {
+            return answer;
+        }
         let verdict = self.ask(Request::Message).await;
         let answer = self.transaction_verdict(Stage::Message, verdict);
         if answer != Answer::Proceed {
@@ -218,6 +221,7 @@ impl Connection {
         let circumstances = Circumstances {
             session: &self.facts,
             extended: self.extended,
+            is_ours: self.may_relay(),
             listener: &self.listener,
             options: &self.options,
         };
@@ -257,7 +261,7 @@ fn header_too_large(content: &Content, limit: u64) -> Option<Reply> {
 }
 
 /// Whether a name for this address is worth a question to the world's DNS.
-fn is_global(address: IpAddr) -> bool {
+pub(crate) fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()),
         IpAddr::V6(v6) => {

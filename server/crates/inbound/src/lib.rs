@@ -28,6 +28,7 @@ mod proxy;
 mod rates;
 mod reception;
 mod refusals;
+mod senders;
 mod server;
 mod sockets;
 mod stats;

@@ -8,6 +8,8 @@ use accounts::{Authenticator, LocalDomains, Srs};
 use ipnet::IpNet;
 use message::ShapeLimits;
 
+use sender_auth::{Action, Rules};
+
 use crate::grants::RelayGrants;
 use crate::rates::RateLimits;
 
@@ -24,6 +26,8 @@ pub struct Options {
     pub local: Arc<LocalDomains>,
     /// Rewrites the senders of forwarded mail, and finds them again; nothing: they stay.
     pub forwarding: Option<Arc<Srs>>,
+    /// How senders are checked, and what is signed; nothing: neither.
+    pub senders: Option<Arc<Rules>>,
     /// Who may authenticate, and how; nothing: nobody.
     pub authenticator: Option<Authenticator>,
     pub limits: Limits,
@@ -48,6 +52,8 @@ pub struct ListenerOptions {
     pub xclient: Vec<IpNet>,
     /// How long the greeting waits for clients that speak before it; zero: it does not wait, and nobody is refused for it.
     pub greeting_delay: Duration,
+    /// The hardest that comes of a message that is not from whom it says; nothing: that is not looked at.
+    pub sender_action: Option<Action>,
     /// Whether Received leaves out where the client called from.
     pub hides_client: bool,
 }
@@ -65,6 +71,7 @@ impl Default for ListenerOptions {
             proxy_networks: Vec::new(),
             xclient: Vec::new(),
             greeting_delay: Duration::ZERO,
+            sender_action: Some(Action::Reject),
             hides_client: false,
         }
     }

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hooks::{Stage, Verdict};
 use parking_lot::Mutex;
+use sender_auth::{Evaluation, Outcome};
 
 /// Verdicts as they are counted.
 const VERDICTS: [&str; 7] =
     ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
+
+/// What is checked of a sender, as it is counted.
+const METHODS: [&str; 5] = ["spf-helo", "spf", "dkim", "arc", "dmarc"];
 
 /// Why a connection got no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Stats {
     by_listener: Mutex<BTreeMap<Arc<str>, u64>>,
     turned_away: [AtomicU64; TurnedAway::ALL.len()],
     verdicts: [[AtomicU64; VERDICTS.len()]; Stage::ALL.len()],
+    /// Results of sender authentication.
+    found: [[AtomicU64; Outcome::ALL.len()]; METHODS.len()],
     pub(crate) accepted: AtomicU64,
     pub(crate) accepted_octets: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -74,6 +80,8 @@ pub struct StatsSnapshot {
     pub turned_away_for: Vec<(&'static str, u64)>,
     /// Verdicts of hooks by the names of stage and verdict; those that never came are left out.
     pub verdicts: Vec<(&'static str, &'static str, u64)>,
+    /// Results of sender authentication by the names of method and result; those that never came are left out.
+    pub senders: Vec<(&'static str, &'static str, u64)>,
     /// Messages that were answered 250 and queued.
     pub accepted: u64,
     /// Their octets.
@@ -111,6 +119,7 @@ impl Stats {
                 .map(|(why, name)| (*name, self.turned_away[*why as usize].load(Relaxed)))
                 .collect(),
             verdicts: self.verdicts(),
+            senders: self.senders(),
             accepted: self.accepted.load(Relaxed),
             accepted_octets: self.accepted_octets.load(Relaxed),
             refused: self.refused.load(Relaxed),
@@ -143,6 +152,26 @@ impl Stats {
         if let Some(nth) = VERDICTS.iter().position(|name| *name == verdict.name()) {
             count(&self.verdicts[stage as usize][nth]);
         }
+    }
+
+    /// A message's sender was checked.
+    pub(crate) fn checked(&self, evaluation: &Evaluation) {
+        let helo = evaluation.spf_helo.outcome;
+        // Of several signatures the one that did best, which is what a message goes by.
+        let dkim = evaluation.dkim.iter().map(|finding| finding.outcome);
+        let dkim = dkim.min_by_key(|outcome| *outcome != Outcome::Pass).unwrap_or_default();
+        let found = [helo, evaluation.spf.outcome, dkim, evaluation.arc.outcome, evaluation.dmarc.outcome];
+        for (counts, outcome) in self.found.iter().zip(found) {
+            count(&counts[outcome as usize]);
+        }
+    }
+
+    fn senders(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let of_method = |(method, counts): (&'static str, &[AtomicU64; Outcome::ALL.len()])| {
+            let counts: Vec<u64> = counts.iter().map(|count| count.load(Relaxed)).collect();
+            Outcome::ALL.into_iter().zip(counts).map(move |(outcome, count)| (method, outcome.name(), count))
+        };
+        METHODS.into_iter().zip(&self.found).flat_map(of_method).filter(|(.., count)| *count > 0).collect()
     }
 
     fn verdicts(&self) -> Vec<(&'static str, &'static str, u64)> {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hooks::TransactionFacts;
+use hooks::{Finding, TransactionFacts};
 use model::{Content, Envelope, Mailbox, Param, QueueId, Reply, ReversePath};
+use sender_auth::Evaluation;
 
 use crate::fate::Fate;
 use crate::reception::Reception;
@@ -21,6 +22,8 @@ pub(crate) struct Transaction {
     /// Recipients that were refused alone when the message was whole.
     pub(crate) refusals: HashMap<u32, Reply>,
     pub(crate) reception: Option<Reception>,
+    /// What was found out of its sender.
+    pub(crate) evaluation: Option<Arc<Evaluation>>,
     /// The disk failed while the content arrived; the message is refused at its end.
     pub(crate) failed: bool,
 }
@@ -35,6 +38,7 @@ impl Transaction {
             accepted: Vec::new(),
             refusals: HashMap::new(),
             reception: None,
+            evaluation: None,
             failed: false,
         }
     }
@@ -53,6 +57,10 @@ impl Transaction {
 
     pub(crate) fn set_content(&mut self, content: Content) {
         Arc::make_mut(&mut self.facts).content = Some(content);
+    }
+
+    pub(crate) fn set_findings(&mut self, findings: Vec<Finding>) {
+        Arc::make_mut(&mut self.facts).findings = findings;
     }
 
     /// Adds the recipient that is being asked about; says its number.

@@ -64,13 +64,13 @@ impl Records for SpfRecords {
 }
 
 //= RFC 7208 section 4.5: the version is the whole first word.
-fn is_spf(record: &str) -> bool {
+pub(crate) fn is_spf(record: &str) -> bool {
     let version = record.split(' ').next().unwrap_or_default();
     version.eq_ignore_ascii_case("v=spf1")
 }
 
 /// Whether every term is one: the library passes over mechanisms that there are not, and takes numbers that are too large.
-fn is_valid(record: &str) -> bool {
+pub(crate) fn is_valid(record: &str) -> bool {
     let terms = record.split(' ').skip(1).filter(|term| !term.is_empty());
     let mut modifiers = Vec::new();
     for term in terms {

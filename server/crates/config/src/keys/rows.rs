@@ -7,6 +7,7 @@ mod milter;
 mod plugins;
 mod reports;
 mod route;
+mod senders;
 mod users;
 
 use super::acme::ACME;
@@ -18,6 +19,7 @@ use milter::{MILTER, MILTER_TIMEOUTS};
 use plugins::{GRANTS, ONE_PLUGIN_LIMITS, PLUGIN, PLUGIN_LIMITS, PLUGINS};
 use reports::REPORTS;
 use route::ROUTE;
+use senders::{DKIM, SENDER_AUTH};
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 
 pub(super) const fn key(
@@ -67,6 +69,8 @@ pub const SECTIONS: &[Section] = &[
     OAUTH_KEY,
     RELAY,
     FORWARDING,
+    SENDER_AUTH,
+    DKIM,
     OUTBOUND,
     OUTBOUND_LIMITS,
     OUTBOUND_TIMEOUTS,
@@ -122,6 +126,8 @@ const ROOT: Section = Section {
             "nobody relays",
             "Who may send to domains that are not ours; see `[relay]`.",
         ),
+        optional("sender-auth", TABLE, "defaults", "Whether mail is from whom it says; see `[sender-auth]`."),
+        optional("dkim", "tables", "nothing is signed", "Keys that sign what leaves; see `[[dkim]]`."),
         optional("forwarding", TABLE, "senders stay", "How forwarded mail is sent; see `[forwarding]`."),
         optional("outbound", TABLE, "defaults", "Delivery to other hosts; see `[outbound]`."),
         optional("route", "tables", "all mail by MX", "By which way mail leaves; see `[[route]]`."),
@@ -203,6 +209,12 @@ const LISTENER: Section = Section {
             SPAN,
             "\"0s\"",
             "How long the greeting waits; a client that speaks meanwhile is refused with 554 5.5.1. Clients that may relay do not wait.",
+        ),
+        key(
+            "sender-auth",
+            "\"off\", \"report\", \"quarantine\" or \"reject\"",
+            "\"reject\"",
+            "The hardest that comes here of what `[sender-auth]` decides; off: senders are not checked.",
         ),
         key(
             "hide-client",

@@ -39,6 +39,29 @@ limits = { zzz = 1 }
 name = "example.org"
 deliver = { maildirs = "/x" }
 "#;
+    keys_and_checks_of_senders: r#"
+[sender-auth]
+dmarc = "refuse"
+authserv-id = "a b"
+trusted-sealers = ["[192.0.2.1]"]
+seal-domain = "example.com"
+signatures = 51
+time-limit = "0s"
+[[dkim]]
+domain = "example.org"
+[[dkim]]
+domain = "example.org"
+selector = "a b"
+key = "srs.secret"
+[[dkim]]
+domain = "example.org"
+selector = "s"
+key = "dkim.pem"
+[[dkim]]
+domain = "example.org"
+selector = "S"
+key = "dkim.pem"
+"#;
     values_of_the_wrong_type: r#"
 relay = 5
 domain = "example.org"

@@ -72,6 +72,7 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             "user",
             "users-file",
             "route",
+            "dkim",
             "milter",
             "milter.timeouts",
         ];
