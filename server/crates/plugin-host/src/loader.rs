@@ -251,7 +251,7 @@ impl Loader {
         let octets = history.read(name, &to, limit).map_err(|error| fail(&error))?;
         let demands = Demands::of(&options, name);
         let compiled = self.compile(&octets, &demands).map_err(|error| fail(&error))?;
-        let rolled_back = (to != file).then(|| RolledBack { file, to });
+        let rolled_back = (to != file).then_some(RolledBack { file, to });
         let generation = self.install(name, compiled, demands, None, None).map_err(|error| fail(&error))?;
         self.shared.history.set_rolled_back(name, rolled_back).map_err(|error| fail(&error))?;
         self.publish();
