@@ -87,6 +87,30 @@ fn a_refused_recipient_is_reported_to_the_sender_in_the_form_of_rfc_3464() {
 }
 
 #[test]
+fn people_read_the_words_of_the_administrators_template_and_a_faulty_one_is_not_taken() {
+    let hop = NextHop::start();
+    let setup = with_refusals(&hop).set("reports", "template = \"words.txt\"");
+    let words = "Subject: Retour à l'envoyeur\n\n{% for r in failed %}Pas remis à {{ r.address }} : {{ r.diagnostic }}\n{% endfor %}";
+    std::fs::write(setup.path("words.txt"), words).expect("the template");
+    let server = setup.start();
+    server.client().sends("alice@example.org", &["carl@bad.example"], message("first attempt"));
+    let report = setup.mailbox("alice").one();
+    let parsed = MessageParser::default().parse(report.as_bytes()).expect("a message");
+    assert_eq!(parsed.subject(), Some("Retour à l'envoyeur"));
+    let text = parsed.body_text(0).expect("a text for people");
+    assert_eq!(
+        text.split_whitespace().collect::<Vec<_>>().join(" "),
+        "Pas remis à carl@bad.example : 550 5.1.1 nobody of that name"
+    );
+    assert_eq!(field(&status_groups(&report)[1], "status"), "5.1.1");
+
+    std::fs::write(setup.path("words.txt"), "{{ hots }}").expect("the template");
+    let checked = setup.checked();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.code() == Some(1) && said.contains("words.txt line 1: undefined value"), "{said}");
+}
+
+#[test]
 fn a_report_goes_to_a_sender_elsewhere_from_nobody() {
     let hop = NextHop::start();
     let setup = with_refusals(&hop);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use message::Template;
 use outbound::ReportOptions;
 
 use crate::reader::Table;
@@ -27,5 +28,19 @@ pub(crate) fn reports(
         delay_warning: Some(warning).filter(|after| !after.is_zero()),
         double_bounces_to: tells_postmaster.then(|| accounts.postmaster().clone()),
         accounts: Some(Arc::clone(accounts)),
+        template: template(&table).unwrap_or_default(),
+    }
+}
+
+/// What people read, when a file says so.
+fn template(table: &Table<'_>) -> Option<Template> {
+    let (item, path, octets) = table.file("template")?;
+    let read = String::from_utf8(octets).map_err(|_| "is not UTF-8".to_owned());
+    match read.and_then(|source| Template::parse(&source).map_err(|error| error.to_string())) {
+        Ok(template) => Some(template),
+        Err(why) => {
+            item.fault(format!("{} {why}", path.display()));
+            None
+        }
     }
 }

@@ -32,6 +32,8 @@ fn named_file(path: &Path) -> Result<Vec<u8>, String> {
         }
         Some("srs.secret") => "a secret for senders that are rewritten\n",
         Some("issuer.jwks") => include_str!("tests/issuer.jwks"),
+        Some("report.txt") => "Subject: news\n\n{{ host }}\n",
+        Some("faulty-report.txt") => "Subject: news\n\n{{ hots }}\n",
         Some("partner.password") => "open sesame\n",
         Some("issuer.secret") => "a secret of the issuer, 32 octets or more\n",
         Some("dkim.pem") => {
@@ -181,6 +183,12 @@ fn the_routes_of_an_example_are_read() {
     );
     let slow = routes.of(&Domain::parse("slow.example").unwrap());
     assert_eq!((slow.name.as_str(), slow.tls, slow.messages_per_minute), ("slow.example", None, Some(10)));
+}
+
+#[test]
+fn a_faulty_template_of_reports_is_named_with_its_line() {
+    let Err(faults) = parse(&format!("{LEAST}[reports]\ntemplate = 'faulty-report.txt'\n")) else { panic!() };
+    assert!(faults.to_string().contains("faulty-report.txt line 3: "), "{faults}");
 }
 
 #[test]

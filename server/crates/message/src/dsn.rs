@@ -14,11 +14,16 @@
 
 mod original;
 mod status;
+mod template;
 mod text;
+
+pub use template::{MAX_TEMPLATE_OCTETS, Template, TemplateError};
 
 use std::io;
 
 use bytes::Bytes;
+use mail_builder::encoders::QuotedPrintableEncoder;
+use mail_builder::headers::Header;
 use model::{Content, EnhancedStatus, Mailbox, Piece, QueueId, Timestamp};
 
 use crate::date::{format_date, message_id};
@@ -46,6 +51,10 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every one.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Failed, Self::Delayed, Self::Delivered, Self::Relayed, Self::Expanded];
+
     /// As it is written in a report.
     pub fn name(self) -> &'static str {
         match self {
@@ -109,6 +118,8 @@ pub struct Dsn {
     pub recipients: Vec<DsnRecipient>,
     pub original: Content,
     pub ret: Ret,
+    /// What people are told, and in which words.
+    pub template: Template,
 }
 
 /// A report that is ready to be sent, from the null reverse-path.
@@ -130,15 +141,20 @@ impl Dsn {
     pub fn render(&self) -> io::Result<Report> {
         let is_utf8 = self.is_utf8()?;
         let returned = Returned::of(&self.original, self.ret, is_utf8)?;
-        let text = text::write(self, &returned, is_utf8);
+        let (subject, text) = text::write(self, &returned, is_utf8);
+        let (text, text_encoding) = match text.is_ascii() {
+            true => (text, "7bit"),
+            false if is_utf8 => (text, "8bit"),
+            false => (quoted_printable(&text)?, "quoted-printable"),
+        };
         let status = status::write(self, is_utf8);
         let boundary = self.boundary(&[text.as_bytes(), status.as_bytes(), returned.octets()]);
         let encoding = if is_utf8 { "8bit" } else { "7bit" };
 
-        let mut head = self.header(&boundary, is_utf8, is_utf8 || returned.is_eight_bit());
+        let mut head = self.header(&subject, &boundary, is_utf8, is_utf8 || returned.is_eight_bit());
         head += &format!(
             "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
+             Content-Transfer-Encoding: {text_encoding}\r\n\r\n{text}\r\n"
         );
         let kind = if is_utf8 { "global-delivery-status" } else { "delivery-status" };
         head += &format!(
@@ -185,17 +201,12 @@ impl Dsn {
         worst.into_iter().find(|action| has(*action)).unwrap_or(Action::Delivered)
     }
 
-    fn header(&self, boundary: &str, is_utf8: bool, is_eight_bit: bool) -> String {
-        let subject = match self.gist() {
-            _ if self.is_double_bounce => "A report could not be delivered",
-            Action::Failed => "Your message could not be delivered",
-            Action::Delayed => "Your message is delayed, delivery is still being tried",
-            Action::Delivered | Action::Relayed | Action::Expanded => "Your message was delivered",
-        };
+    fn header(&self, subject: &str, boundary: &str, is_utf8: bool, is_eight_bit: bool) -> String {
+        let subject = subject_field(subject);
         let (host, sender) = (&self.reporting_mta, &self.sender);
         format!(
             "Date: {}\r\nFrom: Mail Delivery System <MAILER-DAEMON@{host}>\r\nTo: <{sender}>\r\n\
-             Subject: {subject}\r\nMessage-ID: {}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
+             {subject}Message-ID: {}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
              Content-Type: multipart/report; report-type={};\r\n\tboundary=\"{boundary}\"\r\n\
              Content-Transfer-Encoding: {}\r\n",
             format_date(self.date),
@@ -213,6 +224,25 @@ impl Dsn {
         }
         boundary
     }
+}
+
+/// The field, with encoded words where the text is beyond ASCII (RFC 2047).
+fn subject_field(text: &str) -> String {
+    let mut field = b"Subject: ".to_vec();
+    let column = field.len();
+    mail_builder::headers::text::Text::new(text).write_header(&mut field, column);
+    // It is ASCII whatever the text was.
+    String::from_utf8_lossy(&field).into_owned()
+}
+
+/// Lines of text for a host that takes nothing beyond ASCII.
+fn quoted_printable(text: &str) -> io::Result<String> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    for line in text.lines() {
+        QuotedPrintableEncoder::new().encode_to_writer(line.as_bytes(), &mut out)?;
+        out.extend_from_slice(b"\r\n");
+    }
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// One line of text without control characters, at most `limit` octets; in ASCII unless `utf8`.

@@ -21,7 +21,10 @@ mod trace;
 pub use conversion::{ConversionError, to_seven_bit};
 pub use date::{format_date, message_id};
 pub use draft::Draft;
-pub use dsn::{Action, Dsn, DsnRecipient, MAX_DIAGNOSTIC_OCTETS, MAX_RETURNED_OCTETS, Report, Ret};
+pub use dsn::{
+    Action, Dsn, DsnRecipient, MAX_DIAGNOSTIC_OCTETS, MAX_RETURNED_OCTETS, MAX_TEMPLATE_OCTETS, Report, Ret,
+    Template, TemplateError,
+};
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
 pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};

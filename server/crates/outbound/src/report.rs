@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{ExpandError, LocalDomains};
-use message::{Action, Dsn, DsnRecipient, Report, Ret};
+use message::{Action, Dsn, DsnRecipient, Report, Ret, Template};
 use model::{
     Content, Domain, EXPANDED, EnhancedStatus, Envelope, Mailbox, Param, QueueId, ReversePath, Timestamp,
 };
@@ -25,6 +25,8 @@ pub struct ReportOptions {
     pub double_bounces_to: Option<Mailbox>,
     /// Whose mailbox a sender of our own is: reports follow aliases. Nothing: every address is taken as it is.
     pub accounts: Option<Arc<LocalDomains>>,
+    /// What people read in a report.
+    pub template: Template,
 }
 
 /// Commits one report on all these recipients; it comes back to be delivered like any other entry.
@@ -54,6 +56,7 @@ pub(crate) async fn commit(
     let hostname =
         Domain::parse(&options.hostname).map_or_else(|_| options.hostname.clone(), |name| name.to_ascii());
     let (envelope_id, arrival) = (entry.sender_param("ENVID").map(str::to_owned), entry.arrived);
+    let template = options.reports.template.clone();
     let is_smtputf8 = entry.sender_param("SMTPUTF8").is_some();
     // What is returned of the message may have to be read from the disk.
     let write = move || -> Result<Report, StoreError> {
@@ -71,6 +74,7 @@ pub(crate) async fn commit(
             recipients: told,
             original,
             ret: if is_header_only { Ret::Headers } else { Ret::Full },
+            template,
         };
         let mut report = dsn.render()?;
         if report.content.source().as_bytes().is_none() {

@@ -71,15 +71,11 @@ impl Returned {
         Some(format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n"))
     }
 
-    /// How a person is told of it.
+    /// What a person is told that it is.
     pub(super) fn told(&self) -> &'static str {
         match self {
-            Self::AsItIs { kind: "message/rfc822" | "message/global", .. } => {
-                ", and the last one holds your message"
-            }
-            Self::AsItIs { .. } | Self::Encoded { .. } => {
-                ", and the last one holds the header of your message"
-            }
+            Self::AsItIs { kind: "message/rfc822" | "message/global", .. } => "message",
+            Self::AsItIs { .. } | Self::Encoded { .. } => "header",
             Self::Nothing => "",
         }
     }

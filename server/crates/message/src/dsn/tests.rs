@@ -49,6 +49,7 @@ fn dsn(recipients: Vec<DsnRecipient>, original: &str) -> Dsn {
         recipients,
         original: Bytes::copy_from_slice(original.as_bytes()).into(),
         ret: Ret::Full,
+        template: Template::default(),
     }
 }
 
@@ -100,6 +101,24 @@ fn a_delay_says_how_long_is_tried() {
     let report = dsn.render().unwrap();
     check(&report);
     insta::assert_snapshot!("delay", text(&report).replace("\r\n", "\n"));
+}
+
+#[test]
+fn a_template_of_ones_own_may_speak_another_language() {
+    let template = Template::parse(
+        "Subject: Ihre Nachricht ({{ queue_id }}) wurde nicht zugestellt: schade, aber nicht zu ändern\n\n\n\nLeider nicht möglich:\n\
+         {% for recipient in failed %}  * {{ recipient.address }} wegen {{ recipient.diagnostic }}, was {{ recipient.host }} sagt\n{% endfor %}",
+    );
+    let report = Dsn { template: template.unwrap(), ..dsn(vec![failed()], ORIGINAL) }.render().unwrap();
+    check(&report);
+    assert!(!report.is_eight_bit && !report.is_utf8);
+    let octets = report.content.to_bytes().unwrap();
+    let parsed = MessageParser::new().parse(&octets[..]).unwrap();
+    assert_eq!(
+        parsed.subject().unwrap(),
+        "Ihre Nachricht (0000000000007) wurde nicht zugestellt: schade, aber nicht zu ändern"
+    );
+    insta::assert_snapshot!("own_template", parsed.body_text(0).unwrap().replace('\r', ""));
 }
 
 #[test]
