@@ -106,7 +106,11 @@ fn people_read_the_words_of_the_administrators_template_and_a_faulty_one_is_not_
 
     std::fs::write(setup.path("words.txt"), "{{ hots }}").expect("the template");
     let checked = setup.checked();
-    assert!(checked.code == 1 && checked.err.contains("words.txt line 1: undefined value"), "{}", checked.err);
+    assert!(
+        checked.code == 1 && checked.err.contains("words.txt line 1: undefined value"),
+        "{}",
+        checked.err
+    );
 }
 
 #[test]

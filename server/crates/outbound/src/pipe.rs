@@ -1,9 +1,10 @@
-//! Delivery to a program: one process for each recipient, the message on its standard input, no shell.
+//! Delivery to a program: one process for each recipient, the message on its standard input. A shell limits its memory and becomes the
+//! program; it reads nothing that came with the mail.
 //!
 //! ```text
 //! exit code            | the recipient
 //! 0                    | is delivered
-//! 75 (EX_TEMPFAIL)     | is tried again, as after a signal, after too long, or when the program cannot be started
+//! 75 (EX_TEMPFAIL)     | is tried again, as after a signal, after too long, or when the program cannot be started (126, 127)
 //! any other            | is refused, with the first line of what the program wrote
 //! ```
 //!
@@ -13,7 +14,7 @@
 //!
 //! Standards: sysexits(3), RFC 3463 (statuses), RFC 5321 section 4.4 (Return-Path).
 //! Limits: [`Pipe`]. Cancel safety: a dropped run ends its process; the attempt is made again, and may deliver twice.
-//! Known gaps: an argument cannot hold a brace that is none of a name. The limit of memory counts from a moment after the start. A program inherits what the server may touch ([`Pipe::writes`]).
+//! Known gaps: an argument cannot hold a brace that is none of a name. A program inherits what the server may touch ([`Pipe::writes`]).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,14 +28,14 @@ use std::time::Duration;
 use model::{Mailbox, QueueId, Reply, ReversePath};
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::pipe_argument::{Names, PipeArgument};
 
 /// Octets of a diagnostic that are kept.
 const MAX_DIAGNOSTIC_OCTETS: usize = 400;
+/// Sets the limit, in KiB, before the program and whatever it starts are there; where less is allowed already, that stays.
+const LIMITED: &str = "ulimit -v \"$0\" 2>/dev/null; exec \"$@\"";
 /// How long the output of a program that has ended is waited for.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -123,7 +124,8 @@ impl Pipe {
         message: File,
     ) -> io::Result<(Group, Child, PipeReader)> {
         let (reader, writer) = io::pipe()?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", LIMITED, &(self.memory_octets >> 10).to_string()]).arg(&self.program);
         command.args(arguments).env_clear().envs(names.environment()).current_dir("/").process_group(0);
         command.stdin(message).stdout(writer.try_clone()?).stderr(writer);
         if let Some((user, group)) = self.identity {
@@ -131,11 +133,6 @@ impl Pipe {
         }
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        let memory = Rlimit { current: Some(self.memory_octets), maximum: Some(self.memory_octets) };
-        // One that has ended already needs no limit.
-        if let Err(error) = prlimit(Some(pid), Resource::As, memory) {
-            tracing::debug!(%error, program = %self.program.display(), "its memory is not limited");
-        }
         Ok((Arc::new(Mutex::new(Some(pid))), child, reader))
     }
 
@@ -146,6 +143,7 @@ impl Pipe {
         let (code, enhanced, what) = match status.code() {
             Some(0) => return Reply::new(250, (2, 0, 0), format!("{program} took it")),
             Some(75) => (451, (4, 3, 0), "will take it later".to_owned()),
+            Some(code @ (126 | 127)) => (451, (4, 3, 5), format!("could not be run, code {code}")),
             Some(code) => (554, status_of(code), format!("ended with code {code}")),
             None => (451, (4, 3, 0), "was ended by a signal".to_owned()),
         };
