@@ -109,7 +109,7 @@ impl Verifier {
         origin: Origin<'_>,
         content: &Content,
     ) -> io::Result<Evaluation> {
-        let deadline = Instant::now() + self.limits.time;
+        let deadline = Instant::from_std(clock::now()) + self.limits.time;
         let lookups = Lookups::new(resolver, origin.client, self.limits.lookups);
         let block = HeaderBlock::read(content)?;
         let parsed = AuthenticatedMessage::parse_with_opts(block.as_bytes(), None, false);
