@@ -67,8 +67,10 @@ impl Dns {
         );
     }
 
+    /// A text in ASCII, in pieces of 255 octets as zones have it.
     pub(crate) fn txt(&self, name: &str, text: &str) {
-        self.add(name, RData::TXT(TXT::new(vec![text.to_owned()])));
+        let pieces = text.as_bytes().chunks(255).map(|piece| String::from_utf8_lossy(piece).into_owned());
+        self.add(name, RData::TXT(TXT::new(pieces.collect())));
     }
 
     /// SERVFAIL for this name.
