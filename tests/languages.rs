@@ -77,8 +77,7 @@ fn component_in(language: &str) -> Vec<u8> {
 
 /// What a client hears from a server with this plugin, and the message that arrives.
 fn session(component: &[u8]) -> (Vec<String>, String) {
-    let settings =
-        "settings = { closed = \"bob@example.org\", footer = \"Sent through us\", per-hour = 1 }";
+    let settings = "settings = { closed = \"bob@example.org\", footer = \"Sent through us\", per-hour = 1 }";
     let setup = Setup::new()
         .set("plugins.limits", "cpu-for-init = \"60s\"")
         .set("plugins.limits", "wall-for-init = \"120s\"")
