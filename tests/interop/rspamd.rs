@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::harness::{Setup, wait_until};
@@ -36,7 +38,8 @@ impl Rspamd {
         fs::write(at.join("rspamd.conf"), config).expect("its configuration");
         let mut command = Command::new("rspamd");
         command.args(["-i", "-f", "-c"]).arg(at.join("rspamd.conf")).current_dir(at);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("rspamd");
+        let child =
+            command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("rspamd");
         let mut rspamd = Self { _folder: folder, child, address };
         wait_until("rspamd to listen", || {
             let ended = rspamd.child.try_wait().expect("its state");
@@ -49,7 +52,8 @@ impl Rspamd {
 
 impl Drop for Rspamd {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Its workers do not end with it.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }
