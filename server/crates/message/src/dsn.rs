@@ -22,7 +22,6 @@ pub use template::{MAX_TEMPLATE_OCTETS, Template, TemplateError};
 use std::io;
 
 use bytes::Bytes;
-use mail_builder::encoders::QuotedPrintableEncoder;
 use mail_builder::headers::Header;
 use model::{Content, EnhancedStatus, Mailbox, Piece, QueueId, Timestamp};
 
@@ -145,7 +144,7 @@ impl Dsn {
         let (text, text_encoding) = match text.is_ascii() {
             true => (text, "7bit"),
             false if is_utf8 => (text, "8bit"),
-            false => (quoted_printable(&text)?, "quoted-printable"),
+            false => (original::quoted_printable(text.as_bytes())?, "quoted-printable"),
         };
         let status = status::write(self, is_utf8);
         let boundary = self.boundary(&[text.as_bytes(), status.as_bytes(), returned.octets()]);
@@ -233,16 +232,6 @@ fn subject_field(text: &str) -> String {
     mail_builder::headers::text::Text::new(text).write_header(&mut field, column);
     // It is ASCII whatever the text was.
     String::from_utf8_lossy(&field).into_owned()
-}
-
-/// Lines of text for a host that takes nothing beyond ASCII.
-fn quoted_printable(text: &str) -> io::Result<String> {
-    let mut out = Vec::with_capacity(text.len() * 2);
-    for line in text.lines() {
-        QuotedPrintableEncoder::new().encode_to_writer(line.as_bytes(), &mut out)?;
-        out.extend_from_slice(b"\r\n");
-    }
-    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// One line of text without control characters, at most `limit` octets; in ASCII unless `utf8`.

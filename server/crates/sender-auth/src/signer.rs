@@ -214,19 +214,8 @@ fn add_own(canonical: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn signature_field(block: &HeaderBlock, body: &[u8], key: &NamedKey, now: Timestamp) -> io::Result<String> {
-    let (mut canonical, names) = signed(block, &[]);
-    let value = format!(
-        " v=1; a={}; c=relaxed/simple;\r\n\td={}; s={}; t={};\r\n\th={};\r\n\tbh={};\r\n\tb=",
-        key.key.algorithm(),
-        key.domain,
-        key.selector,
-        now.0 / 1000,
-        folded(&names.join(":"), Some(':')),
-        STANDARD.encode(body),
-    );
-    add_own(&mut canonical, "DKIM-Signature", &value);
-    let b = key.key.sign(&canonical).map_err(io::Error::other)?;
-    Ok(format!("DKIM-Signature:{value}{}\r\n", folded(&b, None)))
+    let value = signature(block, body, key, now, ("DKIM-Signature", "v=1"), &[])?;
+    Ok(format!("DKIM-Signature:{value}\r\n"))
 }
 
 fn arc_signature(
@@ -235,9 +224,22 @@ fn arc_signature(
     key: &NamedKey,
     (instance, now): (usize, Timestamp),
 ) -> io::Result<String> {
-    let (mut canonical, names) = signed(block, &["DKIM-Signature"]);
+    let first = format!("i={instance}");
+    signature(block, body, key, now, ("ARC-Message-Signature", &first), &["DKIM-Signature"])
+}
+
+/// The value of a field of this name that signs the message, with this tag first; `also` is signed beside the usual fields.
+fn signature(
+    block: &HeaderBlock,
+    body: &[u8],
+    key: &NamedKey,
+    now: Timestamp,
+    (name, first): (&str, &str),
+    also: &[&'static str],
+) -> io::Result<String> {
+    let (mut canonical, names) = signed(block, also);
     let value = format!(
-        " i={instance}; a={}; c=relaxed/simple;\r\n\td={}; s={}; t={};\r\n\th={};\r\n\tbh={};\r\n\tb=",
+        " {first}; a={}; c=relaxed/simple;\r\n\td={}; s={}; t={};\r\n\th={};\r\n\tbh={};\r\n\tb=",
         key.key.algorithm(),
         key.domain,
         key.selector,
@@ -245,7 +247,7 @@ fn arc_signature(
         folded(&names.join(":"), Some(':')),
         STANDARD.encode(body),
     );
-    add_own(&mut canonical, "ARC-Message-Signature", &value);
+    add_own(&mut canonical, name, &value);
     let b = key.key.sign(&canonical).map_err(io::Error::other)?;
     Ok(format!("{value}{}", folded(&b, None)))
 }

@@ -102,7 +102,7 @@ impl Returned {
 
 /// Line by line, so that a bare CR or LF is encoded and a CRLF stays. A NUL is no text in any encoding: it
 /// becomes a space.
-fn quoted_printable(block: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn quoted_printable(block: &[u8]) -> io::Result<String> {
     let mut out = Vec::with_capacity(block.len() * 2);
     let text: Vec<u8> = block.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
     let mut rest = text.as_slice();
@@ -113,7 +113,8 @@ fn quoted_printable(block: &[u8]) -> io::Result<Vec<u8>> {
         out.extend_from_slice(b"\r\n");
         rest = end.map_or(&[], |end| &rest[end + 2..]);
     }
-    Ok(out)
+    // It is ASCII whatever the octets were.
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// RFC 2045 section 2.8: lines of 998 octets at most that end in CRLF, no other CR or LF, no NUL. The last
