@@ -8,11 +8,7 @@ fn an_address_that_connects_too_often_is_turned_away_and_others_are_not() {
         .set("[listener]", "proxy-protocol = \"127.0.0.1\"")
         .set("limits", "connections-per-minute = 2");
     let server = setup.start();
-    let connect = |from: &str| {
-        let mut client = Smtp::connect(server.address());
-        client.raw(format!("PROXY TCP4 {from} 127.0.0.1 40000 25\r\n"));
-        client
-    };
+    let connect = |from: &str| Smtp::brought(server.address(), from);
     for _ in 0..2 {
         connect("192.0.2.1").hears("220");
     }

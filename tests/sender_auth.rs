@@ -50,9 +50,8 @@ impl Place {
 }
 
 /// A client at this address.
-fn from(server: &Server, address: &str) -> Smtp {
-    let mut client = Smtp::connect(server.address());
-    client.raw(format!("PROXY TCP4 {address} 127.0.0.1 40000 25\r\n"));
+pub(crate) fn from(server: &Server, address: &str) -> Smtp {
+    let mut client = Smtp::brought(server.address(), address);
     client.hears("220");
     client.asks("EHLO client.example.com", "250");
     client
@@ -118,10 +117,7 @@ fn what_a_domain_refuses_is_refused_held_or_put_off_as_the_configuration_says() 
             .contains("DMARC of example.net fails")
     });
     // A client of this machine is no stranger, and never checked.
-    let mut near = Smtp::connect(server.address());
-    near.raw("PROXY TCP4 127.0.0.1 127.0.0.1 40000 25\r\n");
-    near.hears("220");
-    near.asks("EHLO near", "250");
+    let mut near = from(&server, "127.0.0.1");
     assert_eq!(near.sends("x@example.edu", &["bob@example.org"], by("ann@example.com", "near")).code, 250);
 }
 

@@ -46,6 +46,13 @@ impl Smtp {
         Some(Self { stream: BufReader::new(Stream::Plain(stream)) })
     }
 
+    /// Connects as a proxy does that brings a client of this IPv4 address, and reads nothing.
+    pub(crate) fn brought(to: SocketAddr, client: &str) -> Self {
+        let mut smtp = Self::connect(to);
+        smtp.raw(format!("PROXY TCP4 {client} 127.0.0.1 40000 25\r\n"));
+        smtp
+    }
+
     /// Connects, hears 220, and says EHLO.
     pub(crate) fn greeted(to: SocketAddr) -> Self {
         let mut client = Self::connect(to);

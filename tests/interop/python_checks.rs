@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::harness::{Dns, NextHop, Server, Setup, Smtp, run, target_dir};
+use crate::harness::{Dns, NextHop, Setup, Smtp, run, target_dir};
+use crate::sender_auth::from;
 
 /// Runs a script with the packages of `make interop`; what it prints.
 fn python(script: &str, arguments: &[&str]) -> String {
@@ -19,14 +20,6 @@ fn setup(dns: &Dns) -> Setup {
         .set("relay", "networks = [\"192.0.2.0/24\"]")
         .set("dns", &format!("servers = [\"{}\"]", dns.address))
         .set("dns", "dnssec = false")
-}
-
-fn from(server: &Server, address: &str) -> Smtp {
-    let mut client = Smtp::connect(server.address());
-    client.raw(format!("PROXY TCP4 {address} 127.0.0.1 40000 25\r\n"));
-    client.hears("220");
-    client.asks("EHLO client.example.com", "250");
-    client
 }
 
 /// The same header over bodies that are hard to get right: folds, 8 bits, long lines, white space and nothing at its end.

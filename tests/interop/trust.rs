@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::named::Named;
 use super::postfix::Postfix;
-use crate::harness::{NextHop, Setup, message, wait_until};
+use crate::harness::{NextHop, Server, Setup, message, wait_until};
 
 /// An authority, and the files that it writes.
 struct Authority {
@@ -85,6 +85,22 @@ fn asking(named: &Named, postfix: &Postfix) -> Setup {
         .set("outbound", &format!("mx-port = {}", postfix.address().port()))
 }
 
+/// The message to carl went over TLS to the host that was to be believed.
+fn passes_verified(server: &Server, hop: &NextHop) {
+    let line = server.logs(&["delivered", "carl@elsewhere.example"]);
+    assert!(line.contains("TLSv1.3") && line.contains("verified"), "{line}");
+    hop.wait(1);
+}
+
+/// The message to carl waits for this reason, and only the one before it has arrived.
+fn waits(setup: &Setup, server: &Server, hop: &NextHop, reason: &str) {
+    let line = server.logs(&["deferred", "carl@elsewhere.example"]);
+    assert!(line.contains("4.7.5") && line.contains(reason), "{line}");
+    let list = setup.json(&["queue", "list"]).to_string();
+    assert!(list.contains(reason), "{list}");
+    assert_eq!(hop.received().len(), 1);
+}
+
 #[test]
 #[ignore = "needs BIND and Postfix: make interop"]
 fn a_postfix_whose_certificate_is_in_its_tlsa_record_gets_mail_and_another_one_does_not() {
@@ -98,15 +114,9 @@ fn a_postfix_whose_certificate_is_in_its_tlsa_record_gets_mail_and_another_one_d
         let server = setup.start();
         server.client().sends("alice@example.org", &["carl@elsewhere.example"], message("dane"));
         if is_good {
-            let line = server.logs(&["delivered", "carl@elsewhere.example"]);
-            assert!(line.contains("TLSv1.3") && line.contains("verified"), "{line}");
-            hop.wait(1);
+            passes_verified(&server, &hop);
         } else {
-            let line = server.logs(&["deferred", "carl@elsewhere.example"]);
-            assert!(line.contains("4.7.5") && line.contains("TLSA"), "{line}");
-            let list = setup.json(&["queue", "list"]).to_string();
-            assert!(list.contains("TLSA records (DANE)"), "{list}");
-            assert_eq!(hop.received().len(), 1);
+            waits(&setup, &server, &hop, "TLSA records (DANE)");
         }
     }
 }
@@ -162,14 +172,9 @@ fn a_policy_that_is_enforced_lets_mail_to_a_postfix_that_proves_its_name_alone()
         let server = setup.start();
         server.client().sends("alice@example.org", &["carl@elsewhere.example"], message("sts"));
         if is_good {
-            let line = server.logs(&["delivered", "carl@elsewhere.example"]);
-            assert!(line.contains("TLSv1.3") && line.contains("verified"), "{line}");
-            hop.wait(1);
+            passes_verified(&server, &hop);
         } else {
-            let line = server.logs(&["deferred", "carl@elsewhere.example"]);
-            assert!(line.contains("4.7.5") && line.contains("MTA-STS policy"), "{line}");
-            assert!(setup.json(&["queue", "list"]).to_string().contains("MTA-STS policy"));
-            assert_eq!(hop.received().len(), 1);
+            waits(&setup, &server, &hop, "MTA-STS policy");
         }
     }
 }
