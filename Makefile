@@ -18,10 +18,11 @@ help:
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make lint      formatting and clippy, of the server and of the plugins'
 
-# The whole workspace at once: `run` and `test` then share one build of what is heavy.
+# The whole workspace at once, and the examples with it: cargo then takes in what the tests need of shared crates, and `run`, `test` and
+# `interop` have one build of what is heavy. Without the examples, wasmtime, Cranelift and ring would be compiled again for the tests.
 build:
 	@tests/setup build
-	cargo build --workspace
+	cargo build --workspace --bins --examples
 
 run: build plugins
 	@server/quickstart/run "$(TARGET)"
