@@ -31,6 +31,7 @@ async fn services() -> Services {
     let inbound_options = inbound::Options {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
+        insiders: Arc::default(),
         relay_networks: Vec::new(),
         authenticator: None,
         relay_grants: Arc::default(),

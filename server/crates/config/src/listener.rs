@@ -30,6 +30,17 @@ pub(crate) fn listeners(root: &Table<'_>, session: &Session, tls: &Tls) -> Vec<A
         .collect()
 }
 
+/// How sessions go that no listener accepts: as on a listener for submission. Programs on this host end lines as this host does.
+pub(crate) fn insiders(session: &Session) -> ListenerOptions {
+    let session = Session {
+        require_auth: true,
+        extensions: Extensions::ALL,
+        bare_newline: BareNewline::Convert,
+        ..session.clone()
+    };
+    ListenerOptions { kind: Kind::Submission, session: Arc::new(session), ..ListenerOptions::default() }
+}
+
 fn listener(
     table: &Table<'_>,
     mut session: Session,

@@ -112,6 +112,7 @@ impl Config {
         let mut inbound = inbound::Options {
             hostname: hostname.as_str().into(),
             listeners: listener::listeners(&root, &session, &tls),
+            insiders: Arc::new(listener::insiders(&session)),
             relay_networks: network::relay_networks(&root),
             // What was granted while the server ran is no part of the file.
             relay_grants: Arc::default(),

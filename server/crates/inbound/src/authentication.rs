@@ -85,6 +85,7 @@ impl Connection {
             let facts = Arc::make_mut(&mut self.facts);
             (facts.auth_user, facts.auth_mechanism) = (Some(name), Some(mechanism.to_ascii_uppercase()));
             self.user = Some(user);
+            self.live.knows(&self.facts);
         }
         answer
     }
@@ -122,6 +123,7 @@ impl Connection {
         (facts.auth_mechanism, facts.protocol) = (None, Protocol::default());
         self.session.set_authenticated(user.is_some());
         self.user = user;
+        self.live.knows(&self.facts);
         info!(session = %self.facts.id, peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), "a proxy speaks for this client");
         let verdict = self.ask(Request::Connect).await;
         self.session_verdict(Stage::Connect, verdict)

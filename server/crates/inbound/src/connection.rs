@@ -1,18 +1,19 @@
 //! One connection: moves bytes between the socket and the session, and tells the session of time.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use accounts::User;
 use hooks::{Protocol, Request, SessionFacts, SessionHooks, TlsFacts};
 use smtp::server::{Channel, CloseReason, Session};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::authentication::Pending;
 use crate::fate::Fate;
+use crate::insider::Vouched;
+use crate::live::LiveSession;
 use crate::options::{ListenerOptions, Options, TlsMode};
 use crate::policy;
 use crate::server::Shared;
@@ -20,8 +21,15 @@ use crate::stats::count;
 use crate::stream::Stream;
 use crate::transaction::Transaction;
 
-/// What a socket that does not know its own address has: one that was closed again.
-const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+/// Who calls, and over what.
+pub(crate) struct Caller {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    /// Where the connection arrived.
+    pub(crate) local: SocketAddr,
+    /// Who it is, when no listener accepted it.
+    pub(crate) insider: Option<Box<Vouched>>,
+}
 
 /// A connection with its session, its hooks and its transaction.
 pub(crate) struct Connection {
@@ -29,10 +37,14 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     pub(crate) hooks: Box<dyn SessionHooks>,
     pub(crate) facts: Arc<SessionFacts>,
+    /// What the postmaster sees of it.
+    pub(crate) live: LiveSession,
     /// What the TLS handshake said.
     pub(crate) tls: Option<tls::Facts>,
     /// Whether the client may speak for others.
     may_xclient: bool,
+    /// Who speaks, where nobody has to be asked.
+    pub(crate) insider: Option<Box<Vouched>>,
     pub(crate) user: Option<Arc<User>>,
     pub(crate) pending_auth: Option<Pending>,
     /// What the hooks decided for every message of the session.
@@ -46,12 +58,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
+        caller: Caller,
         listener: Arc<ListenerOptions>,
         options: Arc<Options>,
         shared: Arc<Shared>,
     ) -> Self {
+        let Caller { stream, peer, local, insider } = caller;
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let facts = SessionFacts {
             id: shared.new_session_id(),
@@ -65,16 +77,18 @@ impl Connection {
             auth_mechanism: None,
             may_relay: policy::may_relay(peer.ip(), &options),
             server_name: options.hostname.clone(),
-            local: stream.local_addr().unwrap_or(UNKNOWN_ADDRESS),
+            local,
         };
         let session = listener.session.clone();
         let mut connection = Self {
-            stream: Stream::Plain(stream),
+            stream,
             session: Session::new(session, Channel::default(), clock::now(), clock::wall()),
             hooks: shared.services.hooks.begin(),
+            live: shared.live.begin(&facts, clock::wall()),
             facts: Arc::new(facts),
             tls: None,
             may_xclient: listener.xclient.iter().any(|network| network.contains(&peer.ip())),
+            insider,
             user: None,
             pending_auth: None,
             fate: Fate::default(),
@@ -86,6 +100,10 @@ impl Connection {
         };
         connection.offer();
         connection
+    }
+
+    pub(crate) fn listener_name(&self) -> &Arc<str> {
+        &self.listener.name
     }
 
     /// Runs the session to its end. `stop` turns true when the server stops.
@@ -196,6 +214,7 @@ impl Connection {
         self.tls = facts;
         (self.user, self.pending_auth) = (None, None);
         self.extended = false;
+        self.live.knows(&self.facts);
         count(&self.shared.stats.handshakes);
         Ok(())
     }
@@ -213,7 +232,9 @@ impl Connection {
             secured: channel.tls,
             starttls: self.listener.tls == TlsMode::StartTls && has_certificate,
             mechanisms: match &self.options.authenticator {
-                Some(authenticator) if self.listener.offers_auth() => authenticator.mechanisms(&channel),
+                Some(authenticator) if self.listener.offers_auth() && self.insider.is_none() => {
+                    authenticator.mechanisms(&channel)
+                }
                 _ => Vec::new(),
             },
             xclient: self.may_xclient,

@@ -40,6 +40,7 @@ impl Connection {
             Event::Refused(reply) => return self.refused_by_itself(&reply),
             Event::Reset(_) => {
                 self.transaction = None;
+                self.live.message(None);
                 return;
             }
             Event::Closed(reason) => return self.closed(reason),
@@ -59,6 +60,7 @@ impl Connection {
             let lookup = dns::confirmed_name(&*self.shared.services.resolver, self.facts.peer.ip());
             let name = tokio::time::timeout(self.options.limits.reverse_dns_timeout, lookup).await;
             Arc::make_mut(&mut self.facts).peer_name = name.ok().and_then(Result::ok).flatten();
+            self.live.knows(&self.facts);
         }
         let verdict = self.ask(Request::Connect).await;
         self.session_verdict(Stage::Connect, verdict)
@@ -74,13 +76,14 @@ impl Connection {
         let verdict = self.ask(Request::Ehlo { name: &name }).await;
         let answer = self.session_verdict(Stage::Ehlo, verdict);
         // A greeting that was refused did not happen.
-        if answer == Answer::Proceed {
-            self.extended = extended;
-            Arc::make_mut(&mut self.facts).helo = Some(name);
-        } else {
+        if answer != Answer::Proceed {
             Arc::make_mut(&mut self.facts).protocol = before;
+            return answer;
         }
-        answer
+        self.extended = extended;
+        Arc::make_mut(&mut self.facts).helo = Some(name);
+        self.live.knows(&self.facts);
+        self.vouch_for_insider().await
     }
 
     async fn mail(&mut self, sender: ReversePath, mut params: Vec<Param>) -> Answer {
@@ -106,10 +109,12 @@ impl Connection {
         let mut transaction = Transaction::new(id, sender.clone(), params.clone());
         transaction.fate = self.fate.clone();
         self.transaction = Some(transaction);
+        self.live.message(Some(id));
         let verdict = self.ask(Request::Mail { sender: &sender, params: &params }).await;
         let answer = self.transaction_verdict(Stage::Mail, verdict);
         if answer != Answer::Proceed {
             self.transaction = None;
+            self.live.message(None);
             return answer;
         }
         //= RFC 6710 section 5: who is not believed is told; X.3.6 says that the priority was changed.
@@ -182,6 +187,7 @@ impl Connection {
             count(&self.shared.stats.refused);
         }
         self.transaction = None;
+        self.live.message(None);
         answer
     }
 
@@ -226,12 +232,15 @@ impl Connection {
             options: &self.options,
         };
         let reply = commit::commit(transaction, content, circumstances, &self.shared).await;
+        if reply.is_positive() {
+            self.live.taken();
+        }
         replies.with(reply)
     }
 
     /// Whether this client may send to any domain.
     pub(crate) fn may_relay(&self) -> bool {
-        self.user.is_some() || policy::may_relay(self.facts.peer.ip(), &self.options)
+        self.facts.auth_user.is_some() || policy::may_relay(self.facts.peer.ip(), &self.options)
     }
 }
 

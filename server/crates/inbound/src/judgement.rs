@@ -9,6 +9,7 @@ use tracing::info;
 
 use crate::connection::Connection;
 use crate::fate::Fate;
+use crate::live::VerdictView;
 use crate::stats::count;
 use crate::transaction::Transaction;
 
@@ -80,16 +81,36 @@ impl Connection {
             Verdict::Reject(reply) | Verdict::TempFail(reply) | Verdict::Disconnect(reply) => {
                 self.log_refusal(stage, plugin, reply);
             }
-            Verdict::Discard(reason) | Verdict::Quarantine(reason) => info!(
-                queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
-                peer = %self.facts.peer.ip(), hook = stage.name(), plugin, verdict = verdict.name(), reason,
-                "decided by a plugin"
-            ),
+            Verdict::Discard(reason) | Verdict::Quarantine(reason) => {
+                info!(
+                    queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
+                    peer = %self.facts.peer.ip(), hook = stage.name(), plugin, verdict = verdict.name(), reason,
+                    "decided by a plugin"
+                );
+                self.show(Some(stage), plugin, verdict.name(), reason.clone());
+            }
             Verdict::Proceed | Verdict::Accept => {}
         }
     }
 
+    /// The postmaster's page shows what was decided.
+    fn show(&self, stage: Option<Stage>, plugin: Option<&str>, verdict: &'static str, text: String) {
+        self.live.decided(VerdictView {
+            at: clock::wall(),
+            session: self.facts.id,
+            listener: Arc::clone(&self.facts.listener),
+            peer: self.facts.peer.ip(),
+            stage,
+            by: plugin.map(Arc::from),
+            verdict,
+            text,
+            queue_id: self.queue_id(),
+        });
+    }
+
     pub(crate) fn log_refusal(&self, stage: Stage, plugin: Option<&str>, reply: &Reply) {
+        let verdict = if reply.is_transient() { "tempfail" } else { "reject" };
+        self.show(Some(stage), plugin, verdict, reply.to_string());
         info!(
             queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
             peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), hook = stage.name(), plugin, %reply,
@@ -100,6 +121,7 @@ impl Connection {
     /// What the session refused without asking: a postmaster looks for it in the log all the same.
     pub(crate) fn refused_by_itself(&self, reply: &Reply) {
         count(&self.shared.stats.protocol_errors);
+        self.show(None, None, "reject", reply.to_string());
         info!(
             queue_id = self.queue_id().map(tracing::field::display), session = %self.facts.id,
             peer = %self.facts.peer.ip(), helo = self.facts.helo.as_deref(), %reply, "refused by the protocol"

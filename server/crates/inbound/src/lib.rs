@@ -4,6 +4,8 @@
 //! accept -> Session (smtp) -> hooks -> Transaction -> Reception -> Store::commit -> 250 -> Courier
 //! ```
 //!
+//! Sessions that no listener accepts, of programs on this host and of submission over HTTP, begin with [`Server::begin`].
+//!
 //! A connection is one task; it holds no read buffer while it waits, so that thousands of idle ones stay small.
 //!
 //! Standards: RFC 5321 (3.7 relaying, 4.4 trace information, 6.1 responsibility, 6.3 loops), 6409 (submission), 2033 (LMTP), 3207 and
@@ -20,8 +22,10 @@ mod connection;
 mod dialogue;
 mod fate;
 mod grants;
+mod insider;
 mod judgement;
 mod listener;
+mod live;
 mod options;
 mod policy;
 mod proxy;
@@ -37,6 +41,8 @@ mod submission;
 mod transaction;
 
 pub use grants::{GrantError, RelayGrants};
+pub use insider::{Identity, Insider};
+pub use live::{Live, SessionView, VerdictView};
 pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
 pub use rates::{RateLimits, Rates};
 pub use server::Server;

@@ -1,7 +1,7 @@
 //! The loop that accepts, and what happens to a connection before it has a session.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +12,20 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::admission::Place;
-use crate::connection::Connection;
+use crate::connection::{Caller, Connection};
 use crate::options::{ListenerOptions, Options};
 use crate::server::Shared;
 use crate::stats::TurnedAway;
+use crate::stream::Stream;
 use crate::{policy, proxy};
 
 /// How long accepting rests when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that is turned away may take to hear why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a socket that does not know its own address has: one that was closed again.
+const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// Accepts until the server stops. `alive` is dropped with the last session.
 pub(crate) async fn accept(
@@ -141,10 +145,11 @@ impl Accepted {
         if let Err(why) = admitted {
             return refuse(stream, peer, &listener.name, &shared, why);
         }
-        let connection = Connection::new(stream, peer, listener.clone(), options.clone(), shared.clone());
-        let listener = listener.name.clone();
+        let local = stream.local_addr().unwrap_or(UNKNOWN_ADDRESS);
+        let caller = Caller { stream: Stream::Plain(stream), peer, local, insider: None };
+        let connection = Connection::new(caller, listener.clone(), options.clone(), shared.clone());
         tokio::spawn(async move {
-            let open = shared.count_session(&listener);
+            let open = shared.count_session(connection.listener_name());
             connection.run(stop).await;
             drop((open, place, alive));
         });

@@ -19,6 +19,8 @@ pub struct Options {
     /// This host's name, as in Received.
     pub hostname: Arc<str>,
     pub listeners: Vec<Arc<ListenerOptions>>,
+    /// How the sessions of [`crate::Insider`]s go; bound nowhere, its name is theirs.
+    pub insiders: Arc<ListenerOptions>,
     /// Clients from here may send to any domain; nobody else may.
     pub relay_networks: Vec<IpNet>,
     /// Clients that may for a while. A reload keeps those of before.

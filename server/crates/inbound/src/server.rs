@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::admission::Admission;
 use crate::grants::{GrantError, RelayGrants};
 use crate::listener;
+use crate::live::Live;
 use crate::options::{Options, Services};
 use crate::rates::Rates;
 use crate::reception::ContentMemory;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     pub(crate) content_memory: Arc<ContentMemory>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) live: Arc<Live>,
     /// Who may check a password now.
     pub(crate) password_checks: Semaphore,
     /// How long a reply may wait for a client that does not read.
@@ -64,12 +66,12 @@ impl Drop for OpenSession {
 
 /// The receiving side of the server.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     bound: Mutex<Vec<(Arc<str>, TcpListener)>>,
     addresses: Vec<(Arc<str>, SocketAddr)>,
-    stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     /// Every session holds a copy of the sender; when all are gone, the receiver says so.
-    alive: Mutex<Option<mpsc::Sender<()>>>,
+    pub(crate) alive: Mutex<Option<mpsc::Sender<()>>>,
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
 
@@ -99,6 +101,7 @@ impl Server {
             admission: Arc::default(),
             content_memory: Arc::new(ContentMemory::new()),
             stats: Arc::default(),
+            live: Arc::default(),
             password_checks: Semaphore::new(PASSWORD_CHECKS),
             write_timeout: WRITE_TIMEOUT,
             // Session ids of one run rise, and do not meet those of the run before.
@@ -154,6 +157,11 @@ impl Server {
     /// The counters now.
     pub fn stats(&self) -> StatsSnapshot {
         self.shared.stats.snapshot()
+    }
+
+    /// The sessions that are open, and what was lately refused.
+    pub fn live(&self) -> &Live {
+        &self.shared.live
     }
 
     /// Stops accepting, lets sessions finish what they are doing, and waits for them at most `patience`.

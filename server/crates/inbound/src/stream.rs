@@ -1,4 +1,4 @@
-//! The bytes of a connection, in the clear or under TLS.
+//! The bytes of a connection: in the clear, under TLS, or inside this host.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,11 +17,17 @@ use tokio_rustls::server::TlsStream;
 /// Octets read at once. The buffer stands on the stack while there is something to read, so that an idle session has none.
 const READ_OCTETS: usize = 32 << 10;
 
+/// What carries a session that no listener accepted.
+pub(crate) trait Inside: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Inside for T {}
+
 /// One connection.
-#[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Of an insider; never under TLS.
+    Inside(Box<dyn Inside>),
     /// While a handshake has it, and for good when that failed.
     Lost,
 }
@@ -49,6 +55,10 @@ impl Stream {
                     stream.write_all(octets).await?;
                     stream.flush().await
                 }
+                Self::Inside(stream) => {
+                    stream.write_all(octets).await?;
+                    stream.flush().await
+                }
                 Self::Lost => Err(io::ErrorKind::NotConnected.into()),
             }
         };
@@ -61,6 +71,7 @@ impl Stream {
             match self {
                 Self::Plain(stream) => stream.shutdown().await,
                 Self::Tls(stream) => stream.shutdown().await,
+                Self::Inside(stream) => stream.shutdown().await,
                 Self::Lost => Ok(()),
             }
         };
@@ -86,7 +97,7 @@ impl Stream {
     }
 
     /// Whether the client speaks within this time, in the clear. Nothing is taken of what it says.
-    pub(crate) async fn speaks_within(&self, time: Duration) -> bool {
+    pub(crate) async fn speaks_within(&mut self, time: Duration) -> bool {
         let Self::Plain(stream) = self else { return false };
         let spoke = tokio::time::timeout(time, stream.peek(&mut [0])).await;
         matches!(spoke, Ok(Ok(1..)))
@@ -104,6 +115,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Inside(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Lost => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
