@@ -7,8 +7,8 @@ use std::fmt;
 use minisign_verify::{PublicKey, Signature};
 use serde::{Serialize, Serializer};
 
-use crate::LoadError;
 use crate::folder::Octets;
+use crate::{LoadError, Options, PluginOptions};
 
 /// SHA-256 of the one file that may run under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,29 +65,37 @@ impl Serialize for Signer {
     }
 }
 
-/// Whether a file is the one that is pinned, and is signed by one of those that may.
-pub(crate) fn check(
-    octets: &Octets,
-    hash: &str,
-    pin: Option<&Pin>,
-    signers: &[Signer],
-) -> Result<(), LoadError> {
-    if let Some(pin) = pin
-        && pin.0 != hash
-    {
-        return Err(LoadError::Pinned { is: hash.to_owned(), pinned: pin.0.clone() });
+/// What a file has to fulfil beside being a plugin.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Demands {
+    pin: Option<Pin>,
+    signers: Vec<Signer>,
+}
+
+impl Demands {
+    pub(crate) fn of(options: &Options, name: &str) -> Self {
+        let PluginOptions { pin, signers, .. } = options.of(name);
+        let signers = if signers.is_empty() { options.signers.clone() } else { signers };
+        Self { pin, signers }
     }
-    if signers.is_empty() {
-        return Ok(());
-    }
-    let fail = |why: &str| LoadError::Signature(why.to_owned());
-    let text = octets
-        .signature
-        .as_deref()
-        .ok_or_else(|| fail("it has no signature: no .minisig file lies beside it"))?;
-    let signature = Signature::decode(text).map_err(|_| fail("its signature is none of minisign's"))?;
-    match signers.iter().any(|signer| signer.key.verify(&octets.wasm, &signature, true).is_ok()) {
-        true => Ok(()),
-        false => Err(fail("its signature is of none of the signers, or of another file")),
+
+    /// Whether a file is the one that is pinned, and is signed by one of those that may.
+    pub(crate) fn check(&self, octets: &Octets, hash: &str) -> Result<(), LoadError> {
+        if let Some(pin) = self.pin.as_ref().filter(|pin| pin.0 != hash) {
+            return Err(LoadError::Pinned { is: hash.to_owned(), pinned: pin.0.clone() });
+        }
+        if self.signers.is_empty() {
+            return Ok(());
+        }
+        let fail = |why: &str| LoadError::Signature(why.to_owned());
+        let text = octets
+            .signature
+            .as_deref()
+            .ok_or_else(|| fail("it has no signature: no .minisig file lies beside it"))?;
+        let signature = Signature::decode(text).map_err(|_| fail("its signature is none of minisign's"))?;
+        match self.signers.iter().any(|signer| signer.key.verify(&octets.wasm, &signature, true).is_ok()) {
+            true => Ok(()),
+            false => Err(fail("its signature is of none of the signers, or of another file")),
+        }
     }
 }

@@ -8,7 +8,7 @@ use model::Reply;
 use crate::component::Compiled;
 use crate::failure::Failure;
 use crate::idle::Idle;
-use crate::loader::Demands;
+use crate::pin::Demands;
 use crate::status::Stats;
 use crate::{Limits, OnFailure, PluginOptions};
 
