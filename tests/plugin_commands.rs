@@ -101,3 +101,38 @@ fn a_plugins_directory_that_is_not_there_is_a_fault_for_whoever_checks() {
         checked.err
     );
 }
+
+#[test]
+fn a_plugin_that_is_disabled_stays_so_over_a_restart_and_is_shown_loudly_where_it_is_required() {
+    let setup = Setup::new().plugin("verdict", &[REJECTS]);
+    let server = setup.start();
+    let refuses = |server: &crate::harness::Server, code: &str| {
+        let mut client = server.client();
+        client.asks("MAIL FROM:<ann@example.com>", "250");
+        client.asks("RCPT TO:<alice@example.org>", code);
+    };
+    refuses(&server, "550");
+    let disabled = setup.command(&["plugin", "disable", "verdict"]);
+    assert_eq!(disabled.code, 0, "{}", disabled.err);
+    assert!(disabled.out.starts_with("DISABLED: verdict: by an operator since 20"), "{}", disabled.out);
+    server.logs(&["verdict", "required", "mail passes without it"]);
+    refuses(&server, "250");
+    server.stops();
+    let server = setup.start();
+    server.logs(&["verdict", "required", "mail passes without it"]);
+    refuses(&server, "250");
+    let shown = setup.command(&["plugin", "list"]).out;
+    assert!(shown.contains("DISABLED: verdict: ") && shown.contains("it is required"), "{shown}");
+    let listed = setup.json(&["plugin", "list"]);
+    assert_eq!(
+        (&listed["disabled"][0]["by"], &listed["disabled"][0]["required"], &listed["missing"]),
+        (&"operator".into(), &true.into(), &serde_json::json!([])),
+        "{listed}"
+    );
+    let reloaded = setup.command(&["plugin", "reload", "verdict"]);
+    assert!(reloaded.code == 1 && reloaded.out.contains("plugin enable"), "{}", reloaded.out);
+    let enabled = setup.json(&["plugin", "enable", "verdict"]);
+    assert_eq!(enabled, serde_json::json!({ "name": "verdict", "generation": 2, "refused": null }));
+    refuses(&server, "550");
+    assert_eq!(setup.command(&["plugin", "disable", "nobody"]).code, 1);
+}

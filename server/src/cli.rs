@@ -267,6 +267,20 @@ pub(crate) enum Plugin {
         #[command(flatten)]
         reading: Reading,
     },
+    /// Leave a plugin alone for the sessions that begin from now on, also after a restart and even if it is required
+    Disable {
+        /// The plugin
+        name: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Let a plugin run again that was disabled
+    Enable {
+        /// The plugin
+        name: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Show what a plugin's file answers and what it imports
     Inspect {
         /// The component

@@ -36,6 +36,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Plugin(Plugin::List(reading)) => plugins::list(&reading),
         Command::Plugin(Plugin::Reload { name, reading }) => plugins::reload(name, &reading),
         Command::Plugin(Plugin::Rollback { name, to, reading }) => plugins::rollback(name, to, &reading),
+        Command::Plugin(Plugin::Disable { name, reading }) => plugins::disable(name, &reading),
+        Command::Plugin(Plugin::Enable { name, reading }) => plugins::enable(name, &reading),
         Command::Plugin(Plugin::Inspect { file, json }) => plugin::inspect(&file, json),
         Command::Plugin(Plugin::Test(options)) => plugin_test::test(&options),
         Command::Plugin(Plugin::Bench(options)) => plugin_test::bench(&options),

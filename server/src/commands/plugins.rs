@@ -1,8 +1,8 @@
-//! `plugin list`, `plugin reload` and `plugin rollback`: the plugins of the running server, and its milters.
+//! `plugin list`, `reload`, `rollback`, `disable` and `enable`: the plugins of the running server, and its milters.
 
 use std::fmt::Write;
 
-use admin::{PluginLoaded, Request};
+use admin::{PluginDisabled, PluginLoaded, Request};
 use anyhow::Result;
 use serde_json::Value;
 
@@ -51,6 +51,9 @@ fn text(status: &Value) -> Result<String> {
         let (name, reason) = (word(&missing["name"]), word(&missing["reason"]));
         writeln!(text, "missing: {name}: {reason}; answered for: {}", word(&missing["on-failure"]))?;
     }
+    for disabled in members(&status["disabled"]) {
+        writeln!(text, "{}", disabled_line(&disabled))?;
+    }
     for refused in members(&status["refused"]) {
         writeln!(text, "refused: {}: {}", word(&refused["name"]), word(&refused["reason"]))?;
     }
@@ -69,6 +72,20 @@ fn text(status: &Value) -> Result<String> {
         )?;
     }
     Ok(text)
+}
+
+/// Loud where mail would not pass without the plugin.
+fn disabled_line(disabled: &Value) -> String {
+    let name = word(&disabled["name"]);
+    match (disabled["since"].as_str(), disabled["required"] == true) {
+        (Some(since), true) => {
+            format!(
+                "DISABLED: {name}: by an operator since {since}; it is required, and mail passes without it"
+            )
+        }
+        (Some(since), false) => format!("disabled: {name}: by an operator since {since}"),
+        (None, _) => format!("disabled: {name}: by the configuration"),
+    }
 }
 
 fn row(plugin: &Value) -> Vec<String> {
@@ -164,6 +181,21 @@ pub(crate) fn reload(name: Option<String>, reading: &Reading) -> Result<()> {
 /// Runs what ran before.
 pub(crate) fn rollback(name: String, to: Option<String>, reading: &Reading) -> Result<()> {
     let loaded: PluginLoaded = connect(&reading.file)?.call(&Request::PluginRollback { name, to })?;
+    say(reading, &loaded, std::slice::from_ref(&loaded))
+}
+
+/// Leaves a plugin alone.
+pub(crate) fn disable(name: String, reading: &Reading) -> Result<()> {
+    let disabled: PluginDisabled = connect(&reading.file)?.call(&Request::PluginDisable { name })?;
+    if reading.json {
+        return print_json(&disabled);
+    }
+    print(&format!("{}\n", disabled_line(&serde_json::to_value(&disabled)?)))
+}
+
+/// Lets a plugin run again.
+pub(crate) fn enable(name: String, reading: &Reading) -> Result<()> {
+    let loaded: PluginLoaded = connect(&reading.file)?.call(&Request::PluginEnable { name })?;
     say(reading, &loaded, std::slice::from_ref(&loaded))
 }
 

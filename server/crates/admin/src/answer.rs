@@ -379,6 +379,33 @@ impl From<plugin_host::LoadReport> for PluginLoaded {
     }
 }
 
+/// A plugin that nobody asks and that nobody misses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginDisabled {
+    pub name: String,
+    pub by: DisabledBy,
+    /// When an operator disabled it.
+    pub since: Option<String>,
+    /// Mail would not pass without it, had not an operator said so.
+    pub required: bool,
+}
+
+/// Who disabled a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DisabledBy {
+    Operator,
+    Configuration,
+}
+
+impl From<plugin_host::DisabledPlugin> for PluginDisabled {
+    fn from(plugin: plugin_host::DisabledPlugin) -> Self {
+        let by = if plugin.since.is_some() { DisabledBy::Operator } else { DisabledBy::Configuration };
+        Self { name: plugin.name, by, since: plugin.since.map(rfc3339), required: plugin.required }
+    }
+}
+
 /// How many plugins there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -387,6 +414,8 @@ pub struct PluginCounts {
     pub refused: usize,
     /// Required, and not there.
     pub missing: usize,
+    #[serde(default)]
+    pub disabled: usize,
     pub instances: u64,
     pub instances_limit: u64,
 }
@@ -396,5 +425,6 @@ pub struct PluginCounts {
 pub(crate) struct Filters {
     #[serde(flatten)]
     pub(crate) plugins: plugin_host::Status,
+    pub(crate) disabled: Vec<PluginDisabled>,
     pub(crate) milters: Vec<milter::MilterStatus>,
 }

@@ -14,8 +14,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{
-    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, PluginLoaded,
-    QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339, written,
+    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, PluginDisabled,
+    PluginLoaded, QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339,
+    written,
 };
 use crate::listing;
 use crate::request::{Order, Request};
@@ -55,7 +56,10 @@ impl Services {
         match request {
             Request::Status => json(self.status()),
             Request::PluginList => {
-                json(Filters { plugins: self.plugins.status(), milters: self.milters.status() })
+                let mut plugins = self.plugins.status();
+                let disabled = std::mem::take(&mut plugins.disabled);
+                let disabled = disabled.into_iter().map(PluginDisabled::from).collect();
+                json(Filters { plugins, disabled, milters: self.milters.status() })
             }
             Request::PluginReload { name } => {
                 let reports = self.plugins.reload(name).await;
@@ -65,6 +69,8 @@ impl Services {
                 let generation = self.plugins.roll_back(name.clone(), to).await?;
                 json(PluginLoaded { name, generation: Some(generation), refused: None })
             }
+            Request::PluginDisable { name } => json(PluginDisabled::from(self.plugins.disable(name).await?)),
+            Request::PluginEnable { name } => json(PluginLoaded::from(self.plugins.enable(name).await?)),
             Request::QueueList { after, limit, filter } => {
                 let wanted = filter.selection(clock::wall())?;
                 json(self.read(move |store| listing::page(store, after, limit, &wanted)).await?)
@@ -176,6 +182,7 @@ impl Services {
                 loaded: plugins.plugins.len(),
                 refused: plugins.refused.len(),
                 missing: plugins.missing.len(),
+                disabled: plugins.disabled.len(),
                 instances: plugins.instances,
                 instances_limit: plugins.instances_limit,
             },

@@ -23,9 +23,9 @@ mod request;
 mod socket;
 
 pub use answer::{
-    Applied, AttemptView, ContentPiece, Counts, CountsRow, DeliveryStatus, DestinationStatus, EntryRow,
-    EntryView, Listening, Page, PluginCounts, PluginLoaded, QueueStatus, RecipientView, RelayGrant, Reloaded,
-    ServerStatus, SessionStatus, Touched,
+    Applied, AttemptView, ContentPiece, Counts, CountsRow, DeliveryStatus, DestinationStatus, DisabledBy,
+    EntryRow, EntryView, Listening, Page, PluginCounts, PluginDisabled, PluginLoaded, QueueStatus,
+    RecipientView, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched,
 };
 pub use calls::{Reload, Services};
 pub use client::{Client, ClientError};

@@ -69,7 +69,11 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         "Transactions with next hops, by connection: fresh or reused.",
     ),
     ("waxwing_delivery_seconds", Histogram, "From arrival to delivery, by recipient."),
-    ("waxwing_plugins", Gauge, "Plugins, by state: loaded, refused, or missing: required and not there."),
+    (
+        "waxwing_plugins",
+        Gauge,
+        "Plugins, by state: loaded, refused, disabled, or missing: required and not there.",
+    ),
     ("waxwing_plugin_instances", Gauge, "Instances of plugins now."),
     ("waxwing_plugin_calls_total", Counter, "Hooks that a plugin was asked."),
     ("waxwing_plugin_verdicts_total", Counter, "What it answered."),
@@ -268,6 +272,7 @@ impl Services {
                 ([("state", "loaded")], status.plugins.len() as u64),
                 ([("state", "refused")], status.refused.len() as u64),
                 ([("state", "missing")], status.missing.len() as u64),
+                ([("state", "disabled")], status.disabled.len() as u64),
             ]),
         );
         page.one("waxwing_plugin_instances", status.instances as f64);

@@ -11,7 +11,7 @@ use crate::filter::Filter;
 pub enum Request {
     /// How the server is: answered with a `ServerStatus`.
     Status,
-    /// Plugins, refused files: a `plugin_host::Status`.
+    /// Plugins, those that are disabled, refused files, milters: a `plugin_host::Status` with a list of `PluginDisabled`.
     PluginList,
     /// Reads plugins' files again, all or one. Answered with a list of `PluginLoaded`.
     PluginReload {
@@ -24,6 +24,10 @@ pub enum Request {
         #[serde(default)]
         to: Option<String>,
     },
+    /// Leaves a plugin alone, also after a restart. Answered with a `PluginDisabled`.
+    PluginDisable { name: String },
+    /// Takes that back. Answered with a `PluginLoaded`.
+    PluginEnable { name: String },
     /// A `Page` of the queue, from behind `after` on.
     QueueList {
         #[serde(default)]

@@ -46,6 +46,8 @@ pub enum LoadError {
     Export(String),
     #[error("exports no hook of waxwing:mail@0.1.0")]
     NoHook,
+    #[error("is disabled by {0}")]
+    Disabled(&'static str),
     #[error("its name may have letters, digits, '-', '_' and '.', 64 at most")]
     Name,
     #[error("its init refused: {0}")]

@@ -22,8 +22,8 @@ use crate::session::PluginSession;
 use crate::state::State;
 use crate::ticker::Ticker;
 use crate::{
-    Inspection, LoadError, LoadReport, Missing, Options, PluginOptions, Refusal, Series, Services, Status,
-    Watch,
+    DisabledPlugin, Inspection, LoadError, LoadReport, Missing, Options, PluginOptions, Refusal, Series,
+    Services, Status, Watch,
 };
 use crate::{component, engine, limits::Limits, status};
 
@@ -173,6 +173,27 @@ impl PluginHost {
         rolling.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
+    /// Leaves a plugin alone for the sessions and deliveries that begin from now on, also after a restart, until [`Self::enable`]. It is
+    /// not missed, even if it is required: somebody has said so.
+    ///
+    /// # Errors
+    /// A sentence that says why everything stays as it was.
+    pub async fn disable(&self, name: String) -> Result<DisabledPlugin, String> {
+        let loader = self.loader.clone();
+        let disabling = tokio::task::spawn_blocking(move || loader.disable(&name));
+        disabling.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Takes [`Self::disable`] back, and says how its file fared; nothing happens to one that runs.
+    ///
+    /// # Errors
+    /// A sentence that says why everything stays as it was.
+    pub async fn enable(&self, name: String) -> Result<LoadReport, String> {
+        let loader = self.loader.clone();
+        let enabling = tokio::task::spawn_blocking(move || loader.enable(&name));
+        enabling.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     /// Watches the directory until the returned value is dropped.
     ///
     /// # Errors
@@ -191,12 +212,15 @@ impl PluginHost {
             reason: absent.reason.clone(),
             on_failure: absent.on_failure,
         });
+        // Before the lock on what was refused, which the loader takes while it holds its own.
+        let disabled = self.loader.disabled();
         let refused = self.shared.refused.lock();
         let refusal =
             |(name, reason): (&String, &String)| Refusal { name: name.clone(), reason: reason.clone() };
         Status {
             plugins: plugins.collect(),
             missing: missing.collect(),
+            disabled,
             refused: refused.iter().map(refusal).collect(),
             instances: self.shared.alive(),
             instances_limit: u64::from(self.shared.places.limit()),

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::cache::Cache;
+use crate::disabled::Disabled;
 use crate::failure::LoadError;
 use crate::folder::{self, Fingerprint, check_name};
 use crate::host::Shared;
@@ -58,8 +59,21 @@ struct State {
     /// The files as they were when they were last loaded or refused, or began to be.
     seen: HashMap<String, Seen>,
     stats: HashMap<String, Arc<Stats>>,
+    disabled: Disabled,
     /// The last look at the directory failed.
     is_unreadable: bool,
+}
+
+impl State {
+    /// Whether a plugin may run: neither the configuration nor an operator disables it.
+    fn enables(&self, name: &str) -> bool {
+        self.options.enables(name) && self.disabled.since(name).is_none()
+    }
+
+    /// The plugins that are missed while they do not run.
+    fn required(&self) -> impl Iterator<Item = &str> {
+        self.options.required().into_iter().filter(|name| self.disabled.since(name).is_none())
+    }
 }
 
 struct Seen {
@@ -83,6 +97,7 @@ impl Loader {
             .build()?;
         let state = State {
             cache: open_cache(&options.cache_dir),
+            disabled: Disabled::open(&options.history_dir),
             options: Arc::new(options),
             loaded: BTreeMap::new(),
             seen: HashMap::new(),
@@ -90,6 +105,7 @@ impl Loader {
             is_unreadable: false,
         };
         let loader = Self { shared, runtime, threads, state: Mutex::new(state) };
+        loader.remind();
         loader.publish();
         Ok(loader)
     }
@@ -171,11 +187,12 @@ impl Loader {
             });
             loaded.values().cloned().collect()
         };
+        self.remind();
         let mut reports = Vec::new();
         for plugin in running {
             let options = self.options();
             let wanted = options.of(&plugin.name);
-            if !wanted.enabled {
+            if !self.enables(&plugin.name) {
                 self.unload(&plugin.name);
             } else if wanted != plugin.options || options.limits.with(&wanted.limits) != plugin.limits {
                 let outcome = match plugin.demands == Demands::of(&options, &plugin.name) {
@@ -199,6 +216,10 @@ impl Loader {
         reports
     }
 
+    fn enables(&self, name: &str) -> bool {
+        self.state.lock().enables(name)
+    }
+
     /// Whether the file was loaded or refused as it is, and is not due for another try.
     pub(crate) fn knows(&self, name: &str, fingerprint: Fingerprint) -> bool {
         let state = self.state.lock();
@@ -220,19 +241,18 @@ impl Loader {
         self.shared.refused.lock().retain(|name, _| found.contains_key(name));
     }
 
-    /// Loads one file of the directory; nothing for a plugin that the configuration disables.
+    /// Loads one file of the directory; nothing for a plugin that is disabled.
     pub(crate) fn load(&self, name: &str, fingerprint: Fingerprint, anew: bool) -> Option<LoadReport> {
-        let options = self.options();
+        let (options, is_enabled);
         {
             let mut state = self.state.lock();
+            (options, is_enabled) = (state.options.clone(), state.enables(name));
             let before = state.seen.remove(name).filter(|seen| seen.fingerprint == fingerprint);
             let retry =
                 before.and_then(|seen| seen.retry).map(|(_, pause)| (clock::now() + LONGEST_PAUSE, pause));
-            state
-                .seen
-                .insert(name.to_owned(), Seen { fingerprint, is_under_way: options.of(name).enabled, retry });
+            state.seen.insert(name.to_owned(), Seen { fingerprint, is_under_way: is_enabled, retry });
         }
-        if !options.of(name).enabled {
+        if !is_enabled {
             return None;
         }
         let wish = Wish { fingerprint: Some(fingerprint), anew };

@@ -56,6 +56,11 @@ impl Options {
         self.plugins.get(name).cloned().unwrap_or_default()
     }
 
+    /// Whether the configuration lets a plugin run.
+    pub(crate) fn enables(&self, name: &str) -> bool {
+        self.plugins.get(name).is_none_or(|options| options.enabled)
+    }
+
     /// The plugins without which mail is not taken as if nothing were amiss.
     pub(crate) fn required(&self) -> BTreeSet<&str> {
         let named = self.plugins.iter().filter(|(_, options)| options.required && options.enabled);
@@ -67,7 +72,7 @@ impl Options {
 /// What the configuration says of one plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginOptions {
-    /// False: the file is left alone.
+    /// False: the file is left alone, and so it is while an operator says so (`PluginHost::disable`).
     pub enabled: bool,
     /// While it is not loaded its failure policy answers for it. So does it for a plugin that `order` names and nobody else.
     pub required: bool,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks::Verdict;
-use model::{Histogram, HistogramView};
+use model::{Histogram, HistogramView, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -25,6 +25,9 @@ pub struct Status {
     pub plugins: Vec<PluginStatus>,
     /// Plugins that are required and do not run; their failure policies answer for them.
     pub missing: Vec<Missing>,
+    /// Plugins that are left alone because an operator or the configuration says so.
+    #[serde(skip)]
+    pub disabled: Vec<DisabledPlugin>,
     /// Files that are no plugins; an older generation may still run.
     pub refused: Vec<Refusal>,
     /// Instances alive now, over all sessions.
@@ -88,6 +91,16 @@ pub struct Missing {
     pub name: String,
     pub reason: String,
     pub on_failure: OnFailure,
+}
+
+/// A plugin that nobody asks, and that nobody misses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisabledPlugin {
+    pub name: String,
+    /// When an operator disabled it; nothing when the configuration does.
+    pub since: Option<Timestamp>,
+    /// Mail would not pass without it, had not an operator said so.
+    pub required: bool,
 }
 
 /// A file that is no plugin.

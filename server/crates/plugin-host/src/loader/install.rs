@@ -131,7 +131,7 @@ impl Loader {
             let mut state = self.state.lock();
             let is_superseded = fingerprint
                 .is_some_and(|ours| state.seen.get(name).is_none_or(|seen| seen.fingerprint != ours));
-            if is_superseded || !state.options.of(name).enabled {
+            if is_superseded || !state.enables(name) {
                 return Err(LoadError::Superseded);
             }
             if fingerprint.is_some() && demands != Demands::of(&state.options, name) {

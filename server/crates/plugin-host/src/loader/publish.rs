@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Loader;
 use crate::failure::LoadError;
 use crate::plugin::{Absent, PluginSet};
-use crate::{LoadReport, Options};
+use crate::{DisabledPlugin, LoadReport, Options};
 
 impl Loader {
     /// Says how a file fared; a refusal that was said before is not said again.
@@ -45,18 +45,12 @@ impl Loader {
         let state = self.state.lock();
         let plugins = state.loaded.values().cloned().collect();
         let refused = self.shared.refused.lock();
-        let absent =
-            state.options.required().into_iter().filter(|name| !state.loaded.contains_key(*name)).map(
-                |name| {
-                    let reason = refused
-                        .get(name)
-                        .cloned()
-                        .unwrap_or_else(|| self.no_file(&state.options, name).to_string());
-                    let hooks =
-                        self.shared.history.of(name).kept.pop().map(|kept| kept.hooks).unwrap_or_default();
-                    Absent::new(name, state.options.of(name).on_failure, &hooks, reason)
-                },
-            );
+        let absent = state.required().filter(|name| !state.loaded.contains_key(*name)).map(|name| {
+            let reason =
+                refused.get(name).cloned().unwrap_or_else(|| self.no_file(&state.options, name).to_string());
+            let hooks = self.shared.history.of(name).kept.pop().map(|kept| kept.hooks).unwrap_or_default();
+            Absent::new(name, state.options.of(name).on_failure, &hooks, reason)
+        });
         self.shared.set.store(Arc::new(PluginSet::new(plugins, absent.collect(), &state.options.order)));
     }
 
@@ -64,9 +58,8 @@ impl Loader {
     pub(super) fn missing(&self) -> Vec<LoadReport> {
         let state = self.state.lock();
         let refused = self.shared.refused.lock();
-        let required = state.options.required().into_iter();
         let missing =
-            required.filter(|name| !state.loaded.contains_key(*name) && !refused.contains_key(*name));
+            state.required().filter(|name| !state.loaded.contains_key(*name) && !refused.contains_key(*name));
         let report = |name: &str| {
             let error = self.no_file(&state.options, name);
             tracing::error!(plugin = name, reason = %error, "a plugin is required and not there; its failure policy answers for it");
@@ -77,5 +70,44 @@ impl Loader {
 
     pub(super) fn no_file(&self, options: &Options, name: &str) -> LoadError {
         LoadError::Missing { name: name.to_owned(), dir: options.dir.clone() }
+    }
+
+    /// The plugins that are left alone because an operator, or the configuration, says so.
+    pub(crate) fn disabled(&self) -> Vec<DisabledPlugin> {
+        let state = self.state.lock();
+        let required = state.options.required();
+        let by_operator = state.disabled.iter().map(|(name, since)| DisabledPlugin {
+            name: name.to_owned(),
+            since: Some(since),
+            required: required.contains(name),
+        });
+        let by_configuration = state
+            .options
+            .plugins
+            .keys()
+            .filter(|name| !state.options.enables(name) && state.disabled.since(name).is_none());
+        let by_configuration =
+            by_configuration.map(|name| DisabledPlugin { name: name.clone(), since: None, required: false });
+        let mut all: Vec<_> = by_operator.chain(by_configuration).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// Says which plugins an operator has disabled, so that nobody forgets them.
+    pub(super) fn remind(&self) {
+        for plugin in self.disabled().into_iter().filter(|plugin| plugin.since.is_some()) {
+            warn_disabled(&plugin);
+        }
+    }
+}
+
+pub(super) fn warn_disabled(plugin: &DisabledPlugin) {
+    let name = plugin.name.as_str();
+    match plugin.required {
+        true => tracing::warn!(
+            plugin = name,
+            "a plugin that is required is disabled by an operator: mail passes without it"
+        ),
+        false => tracing::warn!(plugin = name, "a plugin is disabled by an operator"),
     }
 }

@@ -6,6 +6,7 @@ mod absurd;
 mod bad_files;
 mod bench;
 mod delivery;
+mod disabled;
 mod edits;
 mod failures;
 mod guest;
