@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::session::BoxFuture;
 use crate::{
-    Answer, Hooks, RecipientVerdict, Request, SessionFacts, SessionHooks, Stages, TransactionFacts, Verdict,
+    Answer, Hooks, News, RecipientVerdict, Request, SessionFacts, SessionHooks, Stages, TransactionFacts,
+    Verdict,
 };
 
 /// The links, in the order in which they are asked.
@@ -44,7 +45,8 @@ impl SessionHooks for ChainSession {
         Box::pin(async move {
             let mut sum = Answer::default();
             let mut edited: Option<Arc<TransactionFacts>> = None;
-            for link in self.0.iter_mut().filter(|link| link.stages().contains(request.stage())) {
+            let mut links = self.0.iter_mut().filter(|link| link.stages().contains(request.stage()));
+            for link in links.by_ref() {
                 let said = link.ask(request, session, edited.as_ref().or(transaction)).await;
                 if let Some(before) = edited.as_ref().or(transaction)
                     && let Some(after) = with_edits(before, &said)
@@ -55,7 +57,29 @@ impl SessionHooks for ChainSession {
                     break;
                 }
             }
+            // Who is not asked any more may want to know.
+            if let Request::Rcpt { recipient, params } = request
+                && let Verdict::Reject(reply) | Verdict::TempFail(reply) = &sum.verdict
+            {
+                let news = News::RefusedRecipient { recipient, params, reply };
+                for link in links {
+                    link.tell(news, session, edited.as_ref().or(transaction)).await;
+                }
+            }
             sum
+        })
+    }
+
+    fn tell<'a>(
+        &'a mut self,
+        news: News<'a>,
+        session: &'a Arc<SessionFacts>,
+        transaction: Option<&'a Arc<TransactionFacts>>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for link in &mut self.0 {
+                link.tell(news, session, transaction).await;
+            }
         })
     }
 }

@@ -20,7 +20,7 @@ pub use failure_policy::OnFailure;
 pub use http::{HttpAnswer, HttpClient, HttpError, HttpRequest, HttpTerms, Networks};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
 pub use session::{
-    Answer, BoxFuture, Finding, Hooks, NoHooks, Protocol, RecipientAnswer, Request, SessionFacts,
+    Answer, BoxFuture, Finding, Hooks, News, NoHooks, Protocol, RecipientAnswer, Request, SessionFacts,
     SessionHooks, TlsFacts, TransactionFacts,
 };
 pub use stage::{Stage, Stages};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::{Content, Envelope, Mailbox, Param, QueueId, ReversePath, SessionId};
+use model::{Content, Envelope, Mailbox, Param, QueueId, Reply, ReversePath, SessionId};
 
 use crate::{RecipientVerdict, Stages, Verdict};
 
@@ -121,6 +121,17 @@ impl Request<'_> {
     }
 }
 
+/// What happened without a question, for those who follow a session as a whole.
+#[derive(Debug, Clone, Copy)]
+pub enum News<'a> {
+    /// The transaction is over without a message.
+    Reset,
+    /// A recipient was refused, by the server's own rules or by somebody who was asked before.
+    RefusedRecipient { recipient: &'a Mailbox, params: &'a [Param], reply: &'a Reply },
+    /// A command that the server does not know or does not carry out, without its line end. The client has its reply.
+    UnknownCommand { line: &'a str },
+}
+
 /// What comes back: the verdict, who gave it, and what was rewritten.
 #[derive(Debug, Default)]
 pub struct Answer {
@@ -163,6 +174,16 @@ pub trait SessionHooks: Send {
         session: &'a Arc<SessionFacts>,
         transaction: Option<&'a Arc<TransactionFacts>>,
     ) -> BoxFuture<'a, Answer>;
+
+    /// Tells of what nobody decides on any more.
+    fn tell<'a>(
+        &'a mut self,
+        _: News<'a>,
+        _: &'a Arc<SessionFacts>,
+        _: Option<&'a Arc<TransactionFacts>>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A server without plugins.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hooks::{Protocol, Request, Stage};
+use hooks::{News, Protocol, Request, Stage};
 use message::ShapeLimits;
 use model::{Content, ForwardPath, Param, Reply, ReversePath};
 use smtp::server::{Answer, Event};
@@ -38,11 +38,8 @@ impl Connection {
                 return;
             }
             Event::Refused(reply) => return self.refused_by_itself(&reply),
-            Event::Reset(_) => {
-                self.transaction = None;
-                self.live.message(None);
-                return;
-            }
+            Event::Unknown(line) => return self.tell(News::UnknownCommand { line: &line }).await,
+            Event::Reset(_) => return self.give_up_transaction().await,
             Event::Closed(reason) => return self.closed(reason),
         };
         self.session.answer(answer, clock::now());
@@ -113,8 +110,7 @@ impl Connection {
         let verdict = self.ask(Request::Mail { sender: &sender, params: &params }).await;
         let answer = self.transaction_verdict(Stage::Mail, verdict);
         if answer != Answer::Proceed {
-            self.transaction = None;
-            self.live.message(None);
+            self.give_up_transaction().await;
             return answer;
         }
         //= RFC 6710 section 5: who is not believed is told; X.3.6 says that the priority was changed.
@@ -133,11 +129,13 @@ impl Connection {
             Err(reply) => {
                 self.log_refusal(Stage::Rcpt, None, &reply);
                 count(&self.shared.stats.recipients_refused);
+                self.tell_of_refused(&path, &params, &reply).await;
                 return reply.into();
             }
         };
         if let Err(reply) = self.shared.rates.admit_recipient(self.facts.auth_user.as_deref(), clock::now()) {
             self.log_refusal(Stage::Rcpt, None, &reply);
+            self.tell_of_refused(&path, &params, &reply).await;
             return reply.into();
         }
         let Some(transaction) = &mut self.transaction else { return out_of_step() };
@@ -186,8 +184,7 @@ impl Connection {
         {
             count(&self.shared.stats.refused);
         }
-        self.transaction = None;
-        self.live.message(None);
+        self.give_up_transaction().await;
         answer
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hooks::{RecipientAnswer, RecipientVerdict, Request, SessionFacts, Stage, Verdict};
-use model::{QueueId, Reply};
+use hooks::{News, RecipientAnswer, RecipientVerdict, Request, SessionFacts, Stage, Verdict};
+use model::{ForwardPath, Param, QueueId, Reply};
 use smtp::server::Answer;
 use tracing::info;
 
@@ -40,6 +40,26 @@ impl Connection {
             }
         }
         (answer.verdict, answer.by)
+    }
+
+    /// Tells the hooks of what nobody decides on any more.
+    pub(crate) async fn tell(&mut self, news: News<'_>) {
+        let transaction = self.transaction.as_ref().map(|transaction| &transaction.facts);
+        self.hooks.tell(news, &self.facts, transaction).await;
+    }
+
+    /// A recipient was refused before the hooks were asked.
+    pub(crate) async fn tell_of_refused(&mut self, path: &ForwardPath, params: &[Param], reply: &Reply) {
+        if let ForwardPath::Mailbox(recipient) = path {
+            self.tell(News::RefusedRecipient { recipient, params, reply }).await;
+        }
+    }
+
+    /// The transaction is over. The hooks hear of it; to those who heard the end of its message it is no news.
+    pub(crate) async fn give_up_transaction(&mut self) {
+        self.transaction = None;
+        self.live.message(None);
+        self.tell(News::Reset).await;
     }
 
     /// A verdict that covers every message of the session.

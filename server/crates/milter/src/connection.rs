@@ -65,6 +65,11 @@ impl Agreement {
         self.actions & action != 0
     }
 
+    /// Unknown commands came with version 3 of the protocol.
+    pub(crate) fn knows_unknown(&self) -> bool {
+        self.version >= 3
+    }
+
     /// DATA came with version 4 of the protocol.
     pub(crate) fn knows_data(&self) -> bool {
         self.version >= 4
@@ -191,9 +196,12 @@ impl Connection {
         }
     }
 
-    /// Says goodbye; nobody waits for what the milter thinks of it.
-    pub(crate) async fn quit(mut self) {
+    /// Says goodbye, and that a message under way is given up; nobody waits for what the milter thinks of it.
+    pub(crate) async fn quit(mut self, in_message: bool) {
         self.out.clear();
+        if in_message {
+            self.say(&Command::Abort);
+        }
         self.say(&Command::Quit);
         // It hears of the end by the closed connection as well.
         let _ = self.send("the end", Duration::from_secs(1)).await;

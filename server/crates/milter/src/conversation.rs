@@ -2,12 +2,12 @@
 //!
 //! Nothing is connected before the first stage. A milter that accepts is asked no more, for the message or, at connect and HELO,
 //! for the session. One that failed answers by its failure policy until the message is over; the next message tries again, and
-//! the milter hears of connection and HELO anew.
+//! the milter hears of connection and HELO anew. What it is told without a question is in `news`.
 
 use std::sync::Arc;
 
 use hooks::{
-    Answer, BoxFuture, Request, SessionFacts, SessionHooks, Stage, Stages, TransactionFacts, Verdict,
+    Answer, BoxFuture, News, Request, SessionFacts, SessionHooks, Stage, Stages, TransactionFacts, Verdict,
 };
 use model::{Mailbox, Param, Recipient, Reply};
 
@@ -55,7 +55,7 @@ impl Said {
 
 /// How far the milter is with the message under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Message {
+pub(crate) enum Message {
     /// There is none, or nothing of it concerns the milter.
     None,
     /// It was told of MAIL.
@@ -68,15 +68,15 @@ enum Message {
 
 /// The conversation. It lives as long as the session.
 pub(crate) struct Conversation {
-    milter: Arc<Milter>,
-    connection: Option<Connection>,
-    message: Message,
+    pub(crate) milter: Arc<Milter>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) message: Message,
     /// MAIL was said, and neither the end of the message nor ABORT.
-    is_mail_open: bool,
+    pub(crate) is_mail_open: bool,
     /// It accepted at connect or HELO.
-    is_done: bool,
+    pub(crate) is_done: bool,
     /// A question is under way; left behind when it was dropped.
-    is_asked: bool,
+    pub(crate) is_asked: bool,
 }
 
 /// A question with its facts.
@@ -89,7 +89,7 @@ struct Question<'a> {
 
 impl<'a> Question<'a> {
     fn known(&self, recipient: Option<&'a Recipient>) -> Known<'a> {
-        Known { session: self.session, transaction: self.transaction, recipient }
+        Known { session: self.session, transaction: self.transaction, recipient, refusal: None }
     }
 }
 
@@ -109,6 +109,18 @@ impl SessionHooks for Conversation {
             return Box::pin(std::future::ready(Answer::default()));
         }
         Box::pin(self.run(question))
+    }
+
+    fn tell<'a>(
+        &'a mut self,
+        news: News<'a>,
+        session: &'a Arc<SessionFacts>,
+        transaction: Option<&'a Arc<TransactionFacts>>,
+    ) -> BoxFuture<'a, ()> {
+        if !self.milter.concerns(&session.listener) {
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(self.hear(news, session, transaction.map(Arc::as_ref)))
     }
 }
 
@@ -135,7 +147,7 @@ impl Conversation {
         let stage = question.request.stage();
         if stage == Stage::Disconnect {
             if let Some(connection) = self.connection.take().filter(|_| !was_abandoned) {
-                connection.quit().await;
+                connection.quit(self.is_mail_open).await;
             }
             return Answer::default();
         }
@@ -169,7 +181,7 @@ impl Conversation {
             }
             Err(error) => {
                 self.milter.stats.failed(error.to_string(), took);
-                self.blame(question, &error);
+                self.blame(stage.name(), question.session, &error);
                 self.fail(stage);
                 self.by_policy()
             }
@@ -181,10 +193,10 @@ impl Conversation {
         match stage {
             // XCLIENT begins the session anew as somebody else.
             Stage::Connect => {
-                (self.is_done, self.is_mail_open, self.message) = (false, false, Message::None);
                 if let Some(connection) = self.connection.take() {
-                    connection.quit().await;
+                    connection.quit(self.is_mail_open).await;
                 }
+                (self.is_done, self.is_mail_open, self.message) = (false, false, Message::None);
                 true
             }
             Stage::Ehlo | Stage::Mail => {
@@ -364,12 +376,12 @@ impl Conversation {
         }
     }
 
-    fn has(&self, step: u32) -> bool {
+    pub(crate) fn has(&self, step: u32) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.agreement.has(step))
     }
 
     /// Asks something with its macros; a milter that gives no answer to it goes on.
-    async fn question(
+    pub(crate) async fn question(
         &mut self,
         what: &'static str,
         command: &Command<'_>,
@@ -459,11 +471,11 @@ impl Conversation {
         tracing::info!(%milter, hook, %session, queue_id, verdict = verdict.name(), reason, "milter verdict");
     }
 
-    fn blame(&self, question: Question<'_>, error: &MilterError) {
+    pub(crate) fn blame(&self, hook: &str, session: &SessionFacts, error: &MilterError) {
         let options = &self.milter.options;
         tracing::error!(
-            milter = %options.name, address = %options.address, hook = question.request.stage().name(),
-            session = %question.session.id, reason = %error, "milter failed"
+            milter = %options.name, address = %options.address, hook, session = %session.id, reason = %error,
+            "milter failed"
         );
         if self.milter.breaker.failed(clock::now()) {
             tracing::error!(milter = %options.name, "milter fails too often and is not asked for a while");
@@ -489,7 +501,7 @@ impl Drop for GiveUp {
 }
 
 /// An address in angle brackets, and the parameters behind it.
-fn words(address: Option<&Mailbox>, params: &[Param]) -> Vec<String> {
+pub(crate) fn words(address: Option<&Mailbox>, params: &[Param]) -> Vec<String> {
     let path = address.map_or_else(|| "<>".to_owned(), |mailbox| format!("<{mailbox}>"));
     let param = |param: &Param| match &param.value {
         Some(value) => format!("{}={value}", param.keyword),

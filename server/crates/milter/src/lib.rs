@@ -11,10 +11,10 @@
 //! replies of 2 KiB. The edited header block has the limit of `message::HeaderBlock`.
 //! Errors: none come out; what a milter did wrong is in the log and in [`MilterStatus`].
 //! Cancel safety: a dropped question abandons the connection; the next message makes another.
-//! Known gaps: ABORT is said when the next MAIL comes, not at RSET; a field that is inserted at 0 stands below this server's
-//! Received, which is added after the hooks; recipients that were refused, and unknown commands, are not told of; pieces of the
-//! body are no larger than 65,535 octets, whatever a milter could take; of macros, `{cert_subject}`, `{cipher_bits}` and the mailers
-//! are not known.
+//! Known gaps: a field that is inserted at 0 stands below this server's Received, which is added after the hooks; what a milter says
+//! to an unknown command or a refused recipient changes no reply; recipients beyond the limit, and those whose address or parameters
+//! cannot be read, are not told of; pieces of the body are no larger than 65,535 octets, whatever a milter could take; of macros,
+//! `{cert_subject}`, `{cipher_bits}` and the mailers, but for `error`, are not known.
 
 mod connection;
 mod content;
@@ -22,6 +22,7 @@ mod conversation;
 mod edits;
 mod macros;
 mod milters;
+mod news;
 mod options;
 mod response;
 mod status;

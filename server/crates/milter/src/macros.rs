@@ -3,7 +3,7 @@
 //! Which ones are sent is the usual choice of sendmail and Postfix, unless the milter said which it wants.
 
 use hooks::{SessionFacts, TransactionFacts};
-use model::Recipient;
+use model::{Recipient, Reply};
 
 use crate::wire::MacroStage;
 
@@ -14,7 +14,7 @@ const USUAL: [&str; MacroStage::COUNT] = [
     "{tls_version} {cipher} {verify}",
     "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {client_addr} {client_name} {client_port} \
      {daemon_name}",
-    "{rcpt_addr} {rcpt_host}",
+    "{rcpt_mailer} {rcpt_addr} {rcpt_host}",
     "i",
     "i",
     "i",
@@ -81,6 +81,8 @@ pub(crate) struct Known<'a> {
     pub(crate) transaction: Option<&'a TransactionFacts>,
     /// At RCPT.
     pub(crate) recipient: Option<&'a Recipient>,
+    /// What refused a recipient that the milter is told of all the same.
+    pub(crate) refusal: Option<&'a Reply>,
 }
 
 impl Known<'_> {
@@ -111,6 +113,10 @@ impl Known<'_> {
             "auth_authen" => session.auth_user.clone()?,
             "mail_addr" => sender?.map(ToString::to_string).unwrap_or_default(),
             "mail_host" => sender?.map(|mailbox| mailbox.domain().to_string())?,
+            // As sendmail says that somebody was refused: the mailer `error`, its host the status, its address the text.
+            "rcpt_mailer" => self.refusal.map(|_| "error".to_owned())?,
+            "rcpt_host" if self.refusal.is_some() => self.refusal?.status?.to_string(),
+            "rcpt_addr" if self.refusal.is_some() => self.refusal?.text.replace('\n', " "),
             "rcpt_addr" => self.recipient?.address.to_string(),
             "rcpt_host" => self.recipient?.address.domain().to_string(),
             _ => return None,
@@ -141,7 +147,8 @@ mod tests {
     #[test]
     fn known_values_are_sent_and_unknown_ones_left_out() {
         let (session, transaction) = (session_facts(), transaction_facts("A: b\r\n\r\n"));
-        let known = Known { session: &session, transaction: Some(&transaction), recipient: None };
+        let known =
+            Known { session: &session, transaction: Some(&transaction), recipient: None, refusal: None };
         let names = MacroNames::new(&[]);
         let mail = names.values(MacroStage::Mail, &[], &known);
         assert_eq!(value(&mail, "i"), Some(transaction.id.to_string().as_str()));
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_configured_and_what_the_milter_wants_count_first() {
         let session = session_facts();
-        let known = Known { session: &session, transaction: None, recipient: None };
+        let known = Known { session: &session, transaction: None, recipient: None, refusal: None };
         let configured =
             [("daemon_name".to_owned(), "ORIGINATING".to_owned()), ("x".to_owned(), "1".to_owned())];
         let names = MacroNames::new(&[(0, "{client_addr},j".to_owned()), (77, "z".to_owned())]);

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use hooks::{Protocol, SessionFacts, TransactionFacts};
 use model::{Content, Envelope, Mailbox, QueueId, ReversePath, SessionId};
 
+mod arbitrary;
+mod news;
 mod scripted;
 mod sessions;
 

@@ -39,20 +39,23 @@ pub(crate) mod steps {
     pub(crate) const NO_HEADERS: u32 = 0x20;
     pub(crate) const NO_END_OF_HEADERS: u32 = 0x40;
     pub(crate) const NO_REPLY_HEADER: u32 = 0x80;
+    pub(crate) const NO_UNKNOWN: u32 = 0x100;
     pub(crate) const NO_DATA: u32 = 0x200;
     pub(crate) const SKIP: u32 = 0x400;
+    /// It wants to be told of recipients that were refused.
+    pub(crate) const REFUSED_RECIPIENTS: u32 = 0x800;
     pub(crate) const NO_REPLY_CONNECT: u32 = 0x1000;
     pub(crate) const NO_REPLY_HELO: u32 = 0x2000;
     pub(crate) const NO_REPLY_MAIL: u32 = 0x4000;
     pub(crate) const NO_REPLY_RCPT: u32 = 0x8000;
     pub(crate) const NO_REPLY_DATA: u32 = 0x1_0000;
+    pub(crate) const NO_REPLY_UNKNOWN: u32 = 0x2_0000;
     pub(crate) const NO_REPLY_END_OF_HEADERS: u32 = 0x4_0000;
     pub(crate) const NO_REPLY_BODY: u32 = 0x8_0000;
     pub(crate) const LEADING_SPACE: u32 = 0x10_0000;
 
-    /// All that is offered: not that recipients are told of that were refused, nor larger pieces of a body. Unknown commands are
-    /// nobody's here, so that what is said of them (0x100 and 0x20000) is taken and has no effect.
-    pub(crate) const ALL: u32 = 0x1f_f7ff;
+    /// All that is offered: not larger pieces of a body.
+    pub(crate) const ALL: u32 = 0x1f_ffff;
 }
 
 /// Where in a session macros belong: what `SMFIR_SETSYMLIST` calls them.
@@ -107,6 +110,8 @@ pub(crate) enum Command<'a> {
     Mail(&'a [String]),
     Rcpt(&'a [String]),
     Data,
+    /// A command that the server does not know.
+    Unknown(&'a str),
     Header {
         name: &'a str,
         value: &'a [u8],
@@ -149,6 +154,7 @@ impl Command<'_> {
             Self::Mail(words) => with_texts(b'M', words, out),
             Self::Rcpt(words) => with_texts(b'R', words, out),
             Self::Data => out.put_u8(b'T'),
+            Self::Unknown(line) => with_texts(b'U', &[*line], out),
             Self::Header { name, value } => {
                 out.put_u8(b'L');
                 put_text(name, out);
@@ -235,8 +241,8 @@ mod tests {
             out
         };
         assert_eq!(
-            frame(Command::Negotiate { version: 6, actions: 0x1ff, steps: 0x1f_f7ff }),
-            b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xf7\xff"
+            frame(Command::Negotiate { version: 6, actions: 0x1ff, steps: 0x1f_ffff }),
+            b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff"
         );
         assert_eq!(
             frame(Command::Connect { name: "a.example", family: b'4', port: 25, address: "192.0.2.1" }),

@@ -17,6 +17,8 @@ pub(crate) enum Does {
     Says(Vec<Vec<u8>>),
     /// Sends octets as they are.
     Raw(Vec<u8>),
+    /// The same, and no more after that.
+    RawThenCloses(Vec<u8>),
     Closes,
     /// Never answers.
     Hangs,
@@ -121,6 +123,10 @@ async fn converse(mut socket: UnixStream, script: Arc<Script>, notes: Arc<Mutex<
             }
             Does::Raw(octets) => {
                 let _ = socket.write_all(&octets).await;
+            }
+            Does::RawThenCloses(octets) => {
+                let _ = socket.write_all(&octets).await;
+                return;
             }
             Does::Closes => return,
             Does::Hangs => std::future::pending().await,

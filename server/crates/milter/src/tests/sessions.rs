@@ -13,14 +13,14 @@ use crate::{MilterOptions, Milters};
 const MESSAGE: &str = "Subject: hello\r\n there\r\nTo:bob\r\n\r\nHi Bob\r\n";
 
 /// A client's session.
-struct Session {
-    hooks: Box<dyn SessionHooks>,
-    facts: Arc<SessionFacts>,
-    message: Arc<TransactionFacts>,
+pub(super) struct Session {
+    pub(super) hooks: Box<dyn SessionHooks>,
+    pub(super) facts: Arc<SessionFacts>,
+    pub(super) message: Arc<TransactionFacts>,
 }
 
 impl Session {
-    fn of(milters: &Milters) -> Self {
+    pub(super) fn of(milters: &Milters) -> Self {
         Self {
             hooks: milters.after_plugins().begin(),
             facts: Arc::new(session_facts()),
@@ -28,17 +28,17 @@ impl Session {
         }
     }
 
-    fn with(options: MilterOptions) -> Self {
+    pub(super) fn with(options: MilterOptions) -> Self {
         Self::of(&Milters::new(vec![options]))
     }
 
-    async fn ask(&mut self, request: Request<'_>) -> Answer {
+    pub(super) async fn ask(&mut self, request: Request<'_>) -> Answer {
         let in_transaction =
             !matches!(request, Request::Connect | Request::Ehlo { .. } | Request::Disconnect);
         self.hooks.ask(request, &self.facts, in_transaction.then_some(&self.message)).await
     }
 
-    async fn greet(&mut self) -> Verdict {
+    pub(super) async fn greet(&mut self) -> Verdict {
         let connected = self.ask(Request::Connect).await.verdict;
         if connected != Verdict::Proceed {
             return connected;
@@ -48,18 +48,18 @@ impl Session {
         verdict
     }
 
-    async fn mail(&mut self) -> Verdict {
+    pub(super) async fn mail(&mut self) -> Verdict {
         let sender = ReversePath::Mailbox(Mailbox::parse("alice@example.org").unwrap());
         self.ask(Request::Mail { sender: &sender, params: &[] }).await.verdict
     }
 
-    async fn rcpt(&mut self) -> Verdict {
+    pub(super) async fn rcpt(&mut self) -> Verdict {
         let recipient = Mailbox::parse("bob@example.org").unwrap();
         self.ask(Request::Rcpt { recipient: &recipient, params: &[] }).await.verdict
     }
 
     /// All of a message, up to the first verdict that is not proceed.
-    async fn send(&mut self) -> Answer {
+    pub(super) async fn send(&mut self) -> Answer {
         for verdict in [self.mail().await, self.rcpt().await, self.ask(Request::Data).await.verdict] {
             if verdict != Verdict::Proceed {
                 return Answer { verdict, ..Answer::default() };

@@ -18,7 +18,12 @@ impl Session {
                 return self.close(CloseReason::Limit);
             }
             Err(CommandError::ChunkSize) => return self.not_implemented(),
-            Err(error) => return self.say_refusal(&syntax_reply(&error)),
+            Err(error) => {
+                if error == CommandError::Unknown {
+                    self.is_unknown(line);
+                }
+                return self.say_refusal(&syntax_reply(&error));
+            }
         };
         if !leads_to_a_message(&command) {
             self.idle_commands += 1;
@@ -51,7 +56,10 @@ impl Session {
             Command::Bdat { octets, last } => self.bdat(octets, last),
             // A browser was made to talk to us: the rest of its request must not be taken for commands.
             Command::Http => self.give_up("speaks SMTP, not HTTP"),
-            Command::NotImplemented => self.not_implemented(),
+            Command::NotImplemented => {
+                self.is_unknown(line);
+                self.not_implemented();
+            }
             Command::Rset | Command::Noop | Command::Vrfy | Command::Help | Command::Quit => {
                 self.simple(&command);
             }
@@ -91,6 +99,10 @@ impl Session {
         let more: String =
             more.into_iter().filter(|(is_offered, _)| *is_offered).map(|(_, verb)| verb).collect();
         format!("{hello} MAIL RCPT DATA{more} RSET NOOP VRFY HELP QUIT; RFC 5321")
+    }
+
+    fn is_unknown(&mut self, line: &[u8]) {
+        self.events.push_back(Event::Unknown(String::from_utf8_lossy(line).into_owned()));
     }
 
     fn not_implemented(&mut self) {

@@ -32,6 +32,8 @@ pub enum Event {
     Content(Vec<u8>),
     /// *Asks.* The content is whole; a positive answer takes the message on.
     Message,
+    /// A command that the session does not know, or does not carry out; what it says to that follows as `Refused`.
+    Unknown(String),
     /// The session refused something by itself; for the log. The client hears the reply.
     Refused(Reply),
     /// The transaction under way is over without a message.
@@ -43,8 +45,8 @@ pub enum Event {
 impl Event {
     /// Whether the session waits for an [`Answer`].
     pub fn asks(&self) -> bool {
-        use Event::{AuthCancelled, Closed, Content, Refused, Reset};
-        !matches!(self, Content(_) | AuthCancelled | Refused(_) | Reset(_) | Closed(_))
+        use Event::{AuthCancelled, Closed, Content, Refused, Reset, Unknown};
+        !matches!(self, Content(_) | AuthCancelled | Unknown(_) | Refused(_) | Reset(_) | Closed(_))
     }
 }
 

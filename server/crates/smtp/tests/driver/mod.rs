@@ -115,7 +115,7 @@ impl Driver {
         match event {
             Event::Content(piece) => self.content.extend(piece),
             Event::Reset(_) => self.content.clear(),
-            Event::AuthCancelled | Event::Refused(_) | Event::Closed(_) => {}
+            Event::AuthCancelled | Event::Unknown(_) | Event::Refused(_) | Event::Closed(_) => {}
             Event::Mail { sender, .. } => return Some(self.mail(&sender)),
             Event::Rcpt { path, .. } => return Some(self.rcpt(&path)),
             Event::Message => return Some(self.message()),
