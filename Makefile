@@ -14,7 +14,7 @@ help:
 	@echo 'make plugins   the bundled plugins, into $(TARGET)/plugins/NAME.wasm'
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
 	@echo 'make interop   the tests against other people's servers, clients and proxies'
-	@echo 'make bench     Waxwing and Postfix on the same work, as tables'
+	@echo 'make bench     Waxwing, Postfix, Exim and Haraka on the same work: tables and plots in docs/benchmarks'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make lint      formatting and clippy, of the server and of the plugins'
 
@@ -47,9 +47,12 @@ interop: build plugins
 	cargo test --package dns --test signed_zones -- --ignored
 	cargo test --workspace --test waxwing -- --ignored interop::
 
-bench: release plugins
-	@tests/setup bench
-	tests/bench/run "$(TARGET)"
+# PARTS="accept relay" measures these alone; see tests/bench/run.
+bench:
+	@tests/setup build bench
+	cargo build --release --package waxwing --package store --bin waxwing --example fill
+	plugins/build --all
+	tests/bench/run "$(TARGET)" $(PARTS)
 
 # With a nightly tool chain, which is installed when there is none.
 fuzz:

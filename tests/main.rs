@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod benchmark;
 mod bundled_plugins;
 mod bundled_plugins_http;
 mod certificates;

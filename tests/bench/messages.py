@@ -1,79 +1,166 @@
-"""Messages a second, and CPU a message: 20 sessions of smtp-source, messages of 5 KB.
+"""The parts that send messages: `accept`, `sizes`, `relay`, `plugins` and `costs`.
 
-`accept` ends when the last message was answered with 250: Postfix puts it on hold, Waxwing keeps it for a next hop that never
-greets. `relay` ends when smtp-sink has the last message.
+Each gives rows for a table. A figure that is not to be had stands in its row as `failed`, with the reason.
 """
 
-import os
+import signal
 import subprocess
 import sys
 import time
 
-from servers import Postfix, Silent, Sink, Waxwing, cpu_ms, wait_for
+from load import SHORT, Load, ceiling, measure
+from processes import HOME, TARGET, Failed, wait_for
+from servers import Milter, present
 
-MESSAGES = int(os.environ.get("BENCH_MESSAGES", "10000"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2"))
-SESSIONS, OCTETS = 20, 5120
+SESSIONS = (1, 20) if SHORT else (1, 8, 20, 100, 1000)
+PER = ("many", "one")
+SIZES = (50 << 10,) if SHORT else (50 << 10, 1 << 20)
+PLUGINS = TARGET / "plugins"
+#: A plugin of each language, as they come with the server: what each does is its own.
+LANGUAGES = {
+    "C": "helo-policy",
+    "JavaScript": "subject-policy",
+    "JavaScript, full engine": "link-check",
+    "TypeScript": "sender-tls",
+    "Python": "header-lint",
+    "Go": "impersonation",
+}
 
 
-def source(port, per_connection):
-    arguments = ["smtp-source", *(["-d"] if per_connection == "many" else []), "-s", str(SESSIONS), "-l", str(OCTETS)]
-    arguments += ["-m", str(MESSAGES), "-f", "ann@example.com", "-t", "carl@example.net", f"127.0.0.1:{port}"]
-    subprocess.run(arguments, check=True)
-
-
-def measure(server, work, per_connection):
-    """Messages a second, and CPU milliseconds a message."""
-    hop = Sink() if work == "relay" else Silent()
-    name, _, plugin = server.partition(" + ")
-    hold = "smtpd_client_restrictions = check_client_access static:HOLD\n" if work == "accept" else ""
-    running = Postfix(hop.port, hold) if name == "Postfix" else Waxwing(hop.port, plugin)
+def row(key, **options):
+    """One row: its key, and what was measured or why nothing was."""
+    server = key["server"]
     try:
-        cpu, began = cpu_ms(running.child.pid), time.monotonic()
-        source(running.port, per_connection)
-        if work == "relay":
-            wait_for("the last message", lambda: hop.received() >= MESSAGES)
-        took, cpu = time.monotonic() - began, cpu_ms(running.child.pid) - cpu
-    finally:
-        running.end()
-        hop.end()
-    return MESSAGES / took, cpu / MESSAGES
+        found = measure(server, **options)
+    except Failed as why:
+        found = {"failed": str(why)}
+    print(*key.values(), found, sep=", ", file=sys.stderr, flush=True)
+    return {**key, **found}
 
 
-def ceiling(per_connection):
-    sink = Sink()
+def accept():
+    rows = [{"server": "smtp-sink", "per": per, "sessions": 20, "rate": ceiling(per)} for per in PER]
+    for per in PER:
+        for sessions in SESSIONS:
+            for server in present():
+                key = {"server": server, "per": per, "sessions": sessions}
+                rows.append(row(key, per=per, sessions=sessions))
+    return rows
+
+
+def sizes():
+    rows = []
+    for octets in SIZES:
+        for per in PER:
+            for server in present():
+                rows.append(row({"server": server, "per": per, "octets": octets}, per=per, octets=octets))
+    return rows
+
+
+def relay():
+    rows = []
+    for per in PER:
+        for sessions in (20,) if SHORT or per == "one" else (1, 20, 100):
+            for server in present():
+                key = {"server": server, "per": per, "sessions": sessions}
+                rows.append(row(key, work="relay", per=per, sessions=sessions))
+    return rows
+
+
+def extensions():
+    """What each is called, of which server, and the options that add it."""
+    quiet, tags = PLUGINS / "hostile/four-hooks.wasm", PLUGINS / "tag-headers.wasm"
+    yield "none", "Waxwing", {}
+    yield "Rust, four hooks", "Waxwing", {"plugins": {"p1": quiet}}
+    yield "Rust, four hooks, five times", "Waxwing", {"plugins": {f"p{n}": quiet for n in range(1, 6)}}
+    yield "Rust, tag-headers", "Waxwing", {"plugins": {"tag-headers": tags}}
+    for language, name in () if SHORT else LANGUAGES.items():
+        yield f"{language}, {name}", "Waxwing", {"plugins": {name: PLUGINS / f"{name}.wasm"}}
+    yield "none", "Postfix", {}
+    yield "milter in C, four stages", "Postfix", {"milter": True}
+    yield "none", "Haraka", {}
+    yield "JavaScript, four hooks", "Haraka", {"plugin": True}
+
+
+def with_extension(key, server, options):
+    """Its rows, from one start: what compiles long does so once."""
+    milter = Milter() if options.get("milter") else None
+    added = {"milter": milter.socket, "beside": [milter]} if milter else options
+    rows = []
     try:
-        began = time.monotonic()
-        source(sink.port, per_connection)
-        return MESSAGES / (time.monotonic() - began)
+        with Load(server, **added) as load:
+            for per in PER[: 1 if SHORT else None]:
+                load.per = per
+                rows.append({**key, "per": per, **load.measure()})
+    except Failed as why:
+        rows += [{**key, "per": per, "failed": str(why)} for per in PER[len(rows) :]]
     finally:
-        sink.end()
+        if milter:
+            milter.end()
+    for one in rows:
+        print(*one.values(), sep=", ", file=sys.stderr, flush=True)
+    return rows
 
 
-def table():
-    """The lines of a table, the better of all rounds in each."""
-    servers = ["Postfix", "Waxwing", "Waxwing + tag-headers", "Waxwing + verdict"]
-    works = [(work, per) for work in ("accept", "relay") for per in ("many", "one")]
-    best = {}
-    for round_ in range(ROUNDS):
-        for work, per in works:
-            for server in servers:
-                rate, cpu = measure(server, work, per)
-                before = best.get((work, per, server), (0, float("inf")))
-                best[work, per, server] = (max(rate, before[0]), min(cpu, before[1]))
-                print(f"round {round_ + 1}: {server}, {work}, {per} a connection: {rate:.0f}/s, {cpu:.3f} ms", file=sys.stderr)
-    lines = [
-        f"{MESSAGES} messages of {OCTETS} octets over {SESSIONS} sessions, the better of {ROUNDS} rounds. smtp-source alone, against "
-        f"smtp-sink: {ceiling('many'):.0f}/s with many messages a connection, {ceiling('one'):.0f}/s with one.",
-        "",
-        "| work | server | messages/s | CPU ms a message | rate to Postfix | CPU to Postfix |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for work, per in works:
-        rate0, cpu0 = best[work, per, "Postfix"]
-        for server in servers:
-            rate, cpu = best[work, per, server]
-            lines.append(
-                f"| {work}, {per} a connection | {server} | {rate:.0f} | {cpu:.3f} | {rate / rate0:.1f} × | {cpu / cpu0:.2f} × |"
-            )
-    return lines
+def plugins():
+    rows, there = [], present()
+    for name, server, options in extensions():
+        key = {"server": server, "extension": name}
+        missing = [file.name for file in dict(options.get("plugins", {})).values() if not file.exists()]
+        if missing:
+            why = f"{missing[0]} is not there; plugins/build --all makes it"
+            rows += [{**key, "per": per, "failed": why} for per in PER]
+        elif server in there:
+            rows += with_extension(key, server, options)
+    return rows
+
+
+def traced(load, count):
+    """System calls a message: how many of each kind, by strace, which is attached once the server is warm."""
+    file = HOME / "strace"
+    # Processes that only finish what is done are gone by then.
+    time.sleep(1)
+    pids = [word for pid in load.server.pids() for word in ("-p", str(pid))]
+    with open(HOME / "strace.log", "w+") as log:
+        tracer = subprocess.Popen(["strace", "-f", "-c", "-U", "calls,name", "-o", file, *pids], stderr=log)
+
+        def heard():
+            said = (HOME / "strace.log").read_text()
+            # A process may end before it is reached.
+            return tracer.poll() is not None or said.count(" attached") + said.count("No such process") >= len(pids) // 2
+
+        try:
+            wait_for("strace", heard)
+            load.send(count)
+        finally:
+            if tracer.poll() is None:
+                tracer.send_signal(signal.SIGINT)
+            tracer.wait(30)
+    calls = {}
+    for line in file.read_text().splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0].isdigit() and words[1] != "total":
+            calls[words[1]] = round(int(words[0]) / count, 2)
+    if not calls:
+        raise Failed("strace counted nothing")
+    return dict(sorted(calls.items(), key=lambda call: -call[1]))
+
+
+def costs():
+    """System calls and octets written, in runs of their own: a traced server is slow."""
+    rows = []
+    for work, per in (("accept", "many"), ("accept", "one"), ("relay", "many")):
+        for server in present():
+            key = {"server": server, "work": work, "per": per}
+            try:
+                with Load(server, work=work, per=per) as load:
+                    load.warm_up()
+                    count = 20 if SHORT else 200
+                    written = load.round(count)["written"]
+                    calls = traced(load, count)
+                found = {"calls": round(sum(calls.values()), 1), "written": written, "by_name": dict(list(calls.items())[:12])}
+            except Failed as why:
+                found = {"failed": str(why)}
+            print(*key.values(), found, sep=", ", file=sys.stderr, flush=True)
+            rows.append({**key, **found})
+    return rows

@@ -1,4 +1,4 @@
-"""Sessions a second and CPU a session: plain, under TLS, and with a password; and the memory that idle sessions take.
+"""The parts about sessions: `sessions` (plain, under TLS, with a password), `memory` (idle ones) and `start`.
 
 The client is Python in four processes; on a machine with few cores it is the client that bounds the rates, and the CPU of the
 server is the figure to compare. TLS is 1.3 with a certificate of RSA 2048, each handshake in full.
@@ -7,64 +7,32 @@ server is the figure to compare. TLS is 1.3 with a certificate of RSA 2048, each
 import base64
 import multiprocessing
 import os
-import resource
 import socket
 import ssl
-import subprocess
+import statistics
 import sys
 import time
 
-from servers import HOME, Postfix, Silent, TARGET, Waxwing, cpu_ms, pss_mb, wait_for
+from load import ROUNDS, SHORT
+from processes import Failed, Silent, kill, wait_for
+from servers import PASSWORD, SERVERS, USER, present
 
-SESSIONS = int(os.environ.get("BENCH_HANDSHAKES", "2000"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2"))
+HANDSHAKES = int(os.environ.get("BENCH_HANDSHAKES", "8" if SHORT else "600"))
 CLIENTS = 4
-USER, PASSWORD = "alice@example.org", "correct horse"
-#: Postfix has a process for each session: more of them than this do not fit.
-IDLE = {"Waxwing": (0, 1000, 5000, 10000), "Postfix": (0, 1000)}
-
-
-def certificate():
-    made, key = HOME / "tls.pem", HOME / "tls.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mx.example.org"]
-        + ["-addext", "subjectAltName=DNS:mx.example.org", "-keyout", key, "-out", made],
-        check=True,
-        capture_output=True,
-    )
-    return made, key
-
-
-def start(server, hop, sessions=1000):
-    made, key = certificate()
-    if server == "Postfix":
-        return Postfix(
-            hop.port,
-            f"smtpd_tls_cert_file = {made}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_security_level = may\n"
-            f"default_process_limit = {sessions + 100}\nsmtpd_timeout = 300s\nsmtpd_client_connection_rate_limit = 0\n",
-        )
-    passwd = [[TARGET / "release/waxwing", "passwd", *extra] for extra in ([], ["--scram"])]
-    records = [subprocess.run(p, input=PASSWORD + "\n", capture_output=True, text=True, check=True).stdout.strip() for p in passwd]
-    return Waxwing(
-        hop.port,
-        listener='tls = "starttls"',
-        extra=f"""
-[tls]
-certificate = "{made}"
-key = "{key}"
-[[user]]
-name = "{USER}"
-password-hash = ['{records[0]}', '{records[1]}']
-[limits]
-sessions = 20000
-sessions-per-address = 20000
-""",
-    )
+#: How long a client waits for an answer, and all of them for the end of their work.
+PATIENCE_S, ALL_S = 30, 60
+#: Postfix has a process for each session, Exim too: more of them than this do not fit, or take long to come.
+IDLE = {"Waxwing": (0, 1000, 5000, 10000), "Haraka": (0, 1000, 5000, 10000), "Exim": (0, 1000), "Postfix": (0, 1000)}
+KINDS = {
+    "connect": "connect, EHLO, QUIT",
+    "tls": "the same under STARTTLS",
+    "password": "the same and AUTH PLAIN",
+}
 
 
 class Client:
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.hears()
 
@@ -73,7 +41,7 @@ class Client:
         while not text.endswith(b"\n") or text.splitlines()[-1][3:4] != b" ":
             piece = self.socket.recv(4096)
             if not piece:
-                sys.exit(f"the server hung up behind {text!r}")
+                raise Failed(f"the server hung up behind {text!r}")
             text += piece
         return text
 
@@ -81,7 +49,7 @@ class Client:
         self.socket.sendall(line + b"\r\n")
         text = self.hears()
         if not text.startswith(code):
-            sys.exit(f"{line!r} was answered {text!r}")
+            raise Failed(f"{line!r} was answered {text!r}")
 
     def secures(self, context):
         self.asks(b"STARTTLS", b"220")
@@ -93,6 +61,7 @@ class Client:
 
 
 def hold(port, kind, count):
+    """What one client process does."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode())
@@ -107,75 +76,124 @@ def hold(port, kind, count):
         client.ends()
 
 
-def measure(server, kind):
-    """Sessions a second, and CPU milliseconds a session."""
-    hop = Silent()
-    running = start(server, hop)
-    count = SESSIONS // CLIENTS // (10 if kind == "password" else 1)
+def round_of(running, kind, count):
+    cpu, began = running.cpu_ms(), time.monotonic()
+    clients = [multiprocessing.Process(target=hold, args=(running.port, kind, count)) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
     try:
-        cpu, began = cpu_ms(running.child.pid), time.monotonic()
-        clients = [multiprocessing.Process(target=hold, args=(running.port, kind, count)) for _ in range(CLIENTS)]
         for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
+            client.join(max(0, began + ALL_S - time.monotonic()))
+        if any(client.is_alive() for client in clients):
+            raise Failed(f"{CLIENTS * count} sessions were not held within {ALL_S} s")
         if any(client.exitcode for client in clients):
-            sys.exit(f"{server}: a client of {kind} failed")
-        took, cpu = time.monotonic() - began, cpu_ms(running.child.pid) - cpu
+            raise Failed("a client was not served")
     finally:
-        running.end()
+        for client in clients:
+            if client.is_alive():
+                kill(client.pid)
+                client.join()
+    took, cpu = time.monotonic() - began, running.cpu_ms() - cpu
+    return {"rate": round(count * CLIENTS / took, 1), "cpu_ms": round(cpu / count / CLIENTS, 4)}
+
+
+def measure(server, kind):
+    hop = Silent()
+    try:
+        running = SERVERS[server](hop.port, tls=kind != "connect", auth=kind == "password")
+        try:
+            slow = kind == "password" and server == "Waxwing"
+            count = max(1, HANDSHAKES // CLIENTS // (10 if slow else 1))
+            rounds = [round_of(running, kind, count) for _ in range(ROUNDS)]
+        finally:
+            running.end()
+    finally:
         hop.end()
-    return count * CLIENTS / took, cpu / count / CLIENTS
+    return {"rate": max(one["rate"] for one in rounds), "cpu_ms": min(one["cpu_ms"] for one in rounds)}
 
 
-def table():
-    """The lines of a table, the better of all rounds in each."""
-    works = [
-        ("connect", "connect, EHLO, QUIT", ("Postfix", "Waxwing")),
-        ("tls", "the same under STARTTLS", ("Postfix", "Waxwing")),
-        # What a check of a password costs is what its record says, not what the server is.
-        ("password", "the same and AUTH PLAIN, an argon2id record", ("Waxwing",)),
-    ]
-    lines = ["| session | server | sessions/s | CPU ms a session |", "|---|---|---:|---:|"]
-    for kind, name, servers in works:
-        for server in servers:
-            rounds = [measure(server, kind) for _ in range(ROUNDS)]
-            rate, cpu = max(rate for rate, _ in rounds), min(cpu for _, cpu in rounds)
-            print(f"{server}, {name}: {rate:.0f}/s, {cpu:.3f} ms", file=sys.stderr)
-            lines.append(f"| {name} | {server} | {rate:.0f} | {cpu:.3f} |")
-    return lines
+def sessions():
+    rows = []
+    for kind in KINDS:
+        for server in present():
+            # Postfix leaves passwords to Dovecot or Cyrus.
+            if (kind, server) == ("password", "Postfix"):
+                continue
+            try:
+                found = measure(server, kind)
+            except Failed as why:
+                found = {"failed": str(why)}
+            print(server, kind, found, sep=", ", file=sys.stderr, flush=True)
+            rows.append({"server": server, "kind": kind, **found})
+    return rows
 
 
-def memory():
-    """The lines of a table: proportional set size with so many sessions after EHLO, all processes together."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    lines = ["| idle sessions | server | memory, MB | set-ups a second |", "|---:|---|---:|---:|"]
-    for server, counts in IDLE.items():
-        hop = Silent()
-        running = start(server, hop, max(counts))
-        clients = []
+def settled(running):
+    """Memory once it stays the same."""
+    seen = [running.pss_mb()]
+
+    def settles():
+        time.sleep(0.5)
+        seen.append(running.pss_mb())
+        return abs(seen[-1] - seen[-2]) < 0.01 * seen[-1]
+
+    wait_for("its memory to settle", settles)
+    return round(seen[-1], 1)
+
+
+def idle(server, counts):
+    rows, clients, hop = [], [], Silent()
+    try:
+        running = SERVERS[server](hop.port, sessions=20000 if server == "Waxwing" else max(counts))
         try:
             for count in counts:
                 began, fresh = time.monotonic(), count - len(clients)
                 for _ in range(fresh):
                     clients.append(Client(running.port))
                     clients[-1].asks(b"EHLO client.example.com", b"250")
-                rate = f"{fresh / (time.monotonic() - began):.0f}" if fresh else ""
-                settled = [pss_mb(running.child.pid)]
-                wait_for("its memory to settle", lambda: settles(settled, running.child.pid))
-                print(f"{server}, {count} idle: {settled[-1]:.1f} MB", file=sys.stderr)
-                lines.append(f"| {count:,} | {server} | {settled[-1]:.1f} | {rate} |")
+                found = {"memory_mb": settled(running)}
+                if fresh:
+                    found["rate"] = round(fresh / (time.monotonic() - began))
+                print(server, count, found, sep=", ", file=sys.stderr, flush=True)
+                rows.append({"server": server, "sessions": count, **found})
         finally:
             for client in clients:
                 client.socket.close()
             running.end()
+    finally:
+        hop.end()
+    return rows
+
+
+def memory():
+    """Proportional set size with so many sessions after EHLO, all processes together."""
+    rows = []
+    for server in present():
+        counts = (0, 20) if SHORT else IDLE[server]
+        try:
+            rows += idle(server, counts)
+        except (Failed, OSError) as why:
+            rows.append({"server": server, "sessions": counts[-1], "failed": str(why)})
+    return rows
+
+
+def start():
+    """From the start of the process to its first greeting, and the CPU until then; the middle of several."""
+    rows = []
+    for server in present():
+        took, cpu = [], []
+        hop = Silent()
+        try:
+            for _ in range(1 if SHORT else 5):
+                running = SERVERS[server](hop.port)
+                took.append(running.greeted_s)
+                cpu.append(running.cpu_ms())
+                running.end()
+            found = {"start_s": round(statistics.median(took), 3), "cpu_ms": round(statistics.median(cpu))}
+        except Failed as why:
+            found = {"failed": str(why)}
+        finally:
             hop.end()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return lines
-
-
-def settles(seen, root):
-    time.sleep(0.5)
-    seen.append(pss_mb(root))
-    return abs(seen[-1] - seen[-2]) < 0.01 * seen[-1]
+        print(server, found, sep=", ", file=sys.stderr, flush=True)
+        rows.append({"server": server, **found})
+    return rows
