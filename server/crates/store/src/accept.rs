@@ -97,13 +97,13 @@ fn lay_out(core: &Core, content: &Content, new_id: impl FnOnce() -> QueueId) -> 
         return Ok(Layout::InRecord(content.pieces().iter().map(part).collect()));
     }
     let large = source.as_any().downcast_ref::<LargeSource>();
-    if let Some(file) = large.and_then(|large| large.file_in(&core.large)) {
+    if let Some((file, crc)) = large.and_then(|large| Some((large.file_in(&core.large)?, large.crc()))) {
         let new = |piece: &Piece| match piece {
             Piece::Stored { .. } => None,
             Piece::New(bytes) => Some(bytes.clone()),
         };
         let pieces = content.pieces().iter().map(LargePiece::from).collect();
-        let large = LargeContent { file, octets: source.len(), pieces };
+        let large = LargeContent { file, octets: source.len(), crc, pieces };
         let fresh = content.pieces().iter().filter_map(new).collect();
         return Ok(Layout::InFile(fresh, large, Named::new(&core.large, file)));
     }
@@ -113,7 +113,8 @@ fn lay_out(core: &Core, content: &Content, new_id: impl FnOnce() -> QueueId) -> 
     let file = new_id().0;
     let source = copy_to_file(core, file, content)?;
     let octets = source.len();
-    let large = LargeContent { file, octets, pieces: vec![LargePiece::Stored(0, octets)] };
+    let (crc, pieces) = (source.crc(), vec![LargePiece::Stored(0, octets)]);
+    let large = LargeContent { file, octets, crc, pieces };
     Ok(Layout::InFile(Vec::new(), large, Named::new(&core.large, file)))
 }
 

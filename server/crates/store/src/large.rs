@@ -1,7 +1,8 @@
 //! Spool files: content that is too large for a record, one file each, written as it arrives.
 //!
 //! A file lives as long as an entry names it or somebody holds it open. What an entry names is durable: `finish` syncs the
-//! file and its directory before any record can name it. Files that no record names are removed at start.
+//! file and its directory before any record can name it. Files that no record names are removed at start. The record has the
+//! CRC-32 of the file, which is held against it when the file is opened for the first time after a start.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,6 +15,10 @@ use parking_lot::Mutex;
 use queue::SpoolWriter;
 
 use crate::disk::{Disk, DiskFile};
+use crate::record::LargeContent;
+
+/// Octets that are read at once when a file is looked through.
+const READ_OCTETS: usize = 256 << 10;
 
 /// Who uses a spool file.
 #[derive(Debug, Default)]
@@ -23,6 +28,8 @@ struct Use {
     /// Writers and sources.
     open: u32,
     octets: u64,
+    /// Its octets were written by this process, or agreed with their checksum since.
+    is_sound: bool,
 }
 
 /// The spool files that are in use.
@@ -114,20 +121,39 @@ impl LargeFiles {
         self.uses.lock().entry(file).or_default().open += 1;
         let open = Arc::new(Open { files: Arc::clone(self), file });
         let disk_file = self.disk.create(&self.path(file))?;
-        Ok(LargeWriter { open, disk_file, octets: 0, checked: 0, reserve })
+        let crc = crc32fast::Hasher::new();
+        Ok(LargeWriter { open, disk_file, octets: 0, crc, checked: 0, reserve })
     }
 
-    /// Opens a file that an entry names.
-    pub(crate) fn source(self: &Arc<Self>, file: u64) -> io::Result<Arc<LargeSource>> {
-        {
+    /// Opens a file that an entry names, and looks once whether it is what was written.
+    ///
+    /// # Errors
+    /// `NotFound`; `UnexpectedEof` and `InvalidData` for a file that is damaged.
+    pub(crate) fn source(
+        self: &Arc<Self>,
+        file: u64,
+        written: &LargeContent,
+    ) -> io::Result<Arc<LargeSource>> {
+        let is_sound = {
             let mut uses = self.uses.lock();
             let used = uses.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
             used.open += 1;
-        }
+            used.is_sound
+        };
         let open = Arc::new(Open { files: Arc::clone(self), file });
         let disk_file = self.disk.open(&self.path(file))?;
         let octets = disk_file.len()?;
-        Ok(Arc::new(LargeSource { open, disk_file, octets }))
+        if octets != written.octets {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let source = LargeSource { open, disk_file, octets, crc: written.crc };
+        if let Some(crc) = written.crc.filter(|_| !is_sound) {
+            if source.checksum()? != crc {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.uses.lock().entry(file).or_default().is_sound = true;
+        }
+        Ok(Arc::new(source))
     }
 }
 
@@ -179,6 +205,7 @@ pub(crate) struct LargeWriter {
     open: Arc<Open>,
     disk_file: Arc<dyn DiskFile>,
     octets: u64,
+    crc: crc32fast::Hasher,
     /// Octets at which the free space was looked at last.
     checked: u64,
     reserve: u64,
@@ -203,8 +230,10 @@ impl LargeWriter {
         self.open.files.disk.sync_dir(&self.open.files.dir)?;
         if let Some(used) = self.open.files.uses.lock().get_mut(&self.open.file) {
             used.octets = self.octets;
+            used.is_sound = true;
         }
-        Ok(Arc::new(LargeSource { open: self.open, disk_file: self.disk_file, octets: self.octets }))
+        let crc = Some(self.crc.finalize());
+        Ok(Arc::new(LargeSource { open: self.open, disk_file: self.disk_file, octets: self.octets, crc }))
     }
 }
 
@@ -212,6 +241,7 @@ impl SpoolWriter for LargeWriter {
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.check_space()?;
         self.disk_file.write_all_at(self.octets, &mut [IoSlice::new(octets)])?;
+        self.crc.update(octets);
         self.octets += octets.len() as u64;
         Ok(())
     }
@@ -227,12 +257,32 @@ pub(crate) struct LargeSource {
     open: Arc<Open>,
     disk_file: Arc<dyn DiskFile>,
     octets: u64,
+    /// Not known of a file that an older version wrote.
+    crc: Option<u32>,
 }
 
 impl LargeSource {
     /// The file's number, if it is one of these files.
     pub(crate) fn file_in(&self, files: &Arc<LargeFiles>) -> Option<u64> {
         Arc::ptr_eq(&self.open.files, files).then_some(self.open.file)
+    }
+
+    /// What the record that names the file says of its octets.
+    pub(crate) fn crc(&self) -> Option<u32> {
+        self.crc
+    }
+
+    /// Reads the whole file.
+    fn checksum(&self) -> io::Result<u32> {
+        let (mut crc, mut buffer, mut offset) = (crc32fast::Hasher::new(), vec![0; READ_OCTETS], 0);
+        loop {
+            let count = self.disk_file.read_at(offset, &mut buffer)?;
+            if count == 0 {
+                return Ok(crc.finalize());
+            }
+            crc.update(&buffer[..count]);
+            offset += count as u64;
+        }
     }
 }
 

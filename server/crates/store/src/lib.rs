@@ -44,7 +44,7 @@
 //! most a segment long, and many small values in sled, so that no value exceeds 64 KiB; parameters of a recipient have at most
 //! 4 KiB, replies and reasons are cut to 1 KiB. Limits are in [`Options`] and [`KvLimits`].
 //!
-//! Known gaps: octets of a spool file carry no checksum (its length is checked); sled's file of the key-value space never shrinks.
+//! Known gaps: sled's file of the key-value space never shrinks.
 //!
 //! Cancel safety: a commit whose future is dropped still happens.
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Content, Piece, QueueId, Source, Timestamp};
+use model::{Content, Piece, QueueId, Timestamp};
 use queue::{Due, Entry, StoreError};
 
 use crate::core::Core;
@@ -85,10 +85,7 @@ pub(crate) fn content(core: &Core, id: QueueId) -> Result<Content, StoreError> {
     let fresh = read.into_content();
     let spliced = || {
         let large = meta.large.as_ref().ok_or(io::ErrorKind::InvalidData)?;
-        let source = core.large.source(file)?;
-        if source.len() != large.octets {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let source = core.large.source(file, large)?;
         Content::spliced(source, pieces(&large.pieces, &fresh)?)
     };
     spliced().map_err(|error: io::Error| match error.kind() {

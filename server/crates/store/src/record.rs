@@ -188,6 +188,9 @@ pub(crate) struct LargeContent {
     pub(crate) file: u64,
     /// Octets of the spool file.
     pub(crate) octets: u64,
+    /// CRC-32 of the spool file; older versions did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) crc: Option<u32>,
     pub(crate) pieces: Vec<LargePiece>,
 }
 

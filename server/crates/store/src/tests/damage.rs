@@ -43,6 +43,24 @@ fn a_flipped_bit_in_content_sets_that_entry_aside_and_no_other() {
 }
 
 #[test]
+fn a_flipped_bit_in_a_spool_file_sets_its_entry_aside_after_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all: Vec<_> = (0..2).map(|_| put(&store, 400_000)).collect();
+    let other = read(&store, all[1]);
+    store.crash();
+    let files = std::fs::read_dir(dir.path().join("spool/large")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    flip(&files[0], 123_456);
+    let store = open(dir.path());
+    assert!(matches!(store.content(all[0]), Err(StoreError::Corrupt(id)) if id == all[0]));
+    assert_eq!((ids(&store), store.totals().corrupt), (vec![all[1]], 1));
+    assert!(kept(dir.path()).contains(&format!("{}.content", all[0])));
+    assert_eq!(read(&store, all[1]), other);
+}
+
+#[test]
 fn damage_anywhere_in_the_log_costs_what_it_hit() {
     for (what, at) in [("header", 9), ("meta", 70), ("content", 900)] {
         let dir = tempfile::tempdir().unwrap();
