@@ -62,8 +62,17 @@ pub(crate) fn list(core: &Core, after: Option<QueueId>, limit: usize) -> Result<
         from = entries.last().map(|(entry, _)| entry.id).or(from);
         let ended = entries.len() < look;
         for (entry, _) in entries {
-            if core.table.lock().slot(entry.id).is_none() && !found.contains_key(&entry.id) {
-                found.insert(entry.id, Arc::new(entry));
+            let id = entry.id;
+            if found.contains_key(&id) {
+                continue;
+            }
+            // It may have come into the table since that was looked at; then what stands there counts.
+            let newest = match core.table.lock().slot(id) {
+                None => Some(Arc::new(entry)),
+                Some(slot) => slot.entry.clone(),
+            };
+            if let Some(entry) = newest {
+                found.insert(id, entry);
                 taken += 1;
             }
         }

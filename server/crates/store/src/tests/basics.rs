@@ -331,3 +331,24 @@ fn histories_never_make_a_value_of_sled_too_large() {
     assert!(kept.recipients[0].last.is_some());
     assert!(kept.recipients[..8].iter().all(|queued| queued.history.is_empty()));
 }
+
+#[test]
+fn an_entry_that_changes_while_the_queue_is_listed_is_listed_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all: Vec<_> = (0..300).map(|_| put(&store, 10)).collect();
+    for round in 0..6 {
+        until("the entries to be in sled", || is_settled(&store));
+        std::thread::scope(|scope| {
+            let changes = scope.spawn(|| {
+                for id in all.iter().rev() {
+                    let due = Timestamp(9_000 + round);
+                    wait(store.update(change(*id, 0, State::Waiting { due }))).unwrap();
+                }
+            });
+            while !changes.is_finished() {
+                assert_eq!(ids(&store), all);
+            }
+        });
+    }
+}
