@@ -64,7 +64,11 @@ impl Engine {
 }
 
 impl Inner {
-    async fn control(self: &Arc<Self>, id: QueueId, control: Control) -> Result<Applied, StoreError> {
+    pub(crate) async fn control(
+        self: &Arc<Self>,
+        id: QueueId,
+        control: Control,
+    ) -> Result<Applied, StoreError> {
         if !self.active.claim_or_leave(id, &control) {
             return Ok(Applied::AfterAttempt);
         }

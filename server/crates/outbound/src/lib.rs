@@ -48,6 +48,7 @@ mod race;
 mod report;
 mod route;
 mod scheduler;
+mod set_back;
 mod site;
 mod stats;
 mod tasks;

@@ -13,6 +13,7 @@ use queue::{Due, Entry, StoreError};
 use tokio::sync::Notify;
 
 use crate::engine::Inner;
+use crate::set_back;
 
 /// Entries that are read at once.
 const PAGE: usize = 500;
@@ -92,6 +93,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if is_sweep {
             last_sweep = Some(clock::now());
             inner.prune();
+            set_back::catch_up(&inner).await;
         }
         inner.schedule.next.store(u64::MAX, Ordering::Release);
         let behind = seen.filter(|_| !from_start).map(|at| Due { at, id: QueueId(u64::MAX) });

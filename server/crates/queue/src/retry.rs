@@ -66,6 +66,12 @@ impl RetrySchedule {
         (now + jittered(pause, rng)).min(self.deadline(arrived)).max(until)
     }
 
+    /// No pause is longer.
+    pub fn longest(&self) -> Duration {
+        let longest = self.pauses.iter().max().copied().unwrap_or_default();
+        longest + longest.mul_f64(Self::JITTER_PERCENT as f64 / 100.0)
+    }
+
     /// When an entry is too old: an attempt that fails then is its last.
     pub fn deadline(&self, arrived: Timestamp) -> Timestamp {
         arrived + self.expire

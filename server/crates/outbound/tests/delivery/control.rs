@@ -1,13 +1,14 @@
 //! The postmaster's orders, at rest and while an attempt is under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::QueueId;
 use outbound::{Applied, Order};
-use queue::{Selection, StoreError};
+use queue::{Courier, Entry, Selection, State, StoreError};
 
 use crate::peer::{Act, Peer, say};
-use crate::{Post, letter, local, options, relay};
+use crate::{Letter, Post, letter, local, options, relay};
 
 /// A peer that says "later" on its first connections and is friendly afterwards.
 async fn at_first(refused: usize) -> Peer {
@@ -170,5 +171,24 @@ async fn an_order_to_many_is_for_the_recipients_that_are_meant_only() {
         post.until_states(*id, &["waiting", "removed"]).await;
     }
     assert_eq!(post.engine.order_all(Order::Release, Selection::default()).await.unwrap(), 0);
+    post.closes().await;
+}
+
+#[tokio::test]
+async fn what_a_clock_dated_that_was_set_back_is_tried_and_what_shall_wait_waits() {
+    let peer = Peer::friendly().await;
+    let mut options = local(options(), "to.example", relay(&peer));
+    options.limits.sweep = Duration::from_millis(50);
+    let post = Post::office(options);
+    let month = Duration::from_secs(30 * 86_400);
+    let (entry, content) = post.entry(&letter(&["a@to.example"]));
+    let mut waits = Entry::clone(&entry);
+    waits.recipients[0].state = State::Waiting { due: clock::wall() + month };
+    let waits = Arc::new(waits);
+    post.shelf.put(&waits, &content);
+    post.engine.take(Arc::clone(&waits), content);
+    let misdated = post.takes(Letter { arrived: clock::wall() + month, ..letter(&["b@to.example"]) });
+    post.until_states(misdated, &["delivered"]).await;
+    assert_eq!((post.states(waits.id), peer.taken().len()), (vec!["waiting"], 1));
     post.closes().await;
 }
