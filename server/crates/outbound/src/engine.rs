@@ -58,6 +58,7 @@ pub(crate) struct Inner {
     /// Counts sessions, when domains are to be told.
     pub(crate) ledger: Option<Arc<Ledger>>,
     is_stopping: AtomicBool,
+    has_halted: AtomicBool,
     stopped: Notify,
     runtime: tokio::runtime::Handle,
 }
@@ -108,6 +109,7 @@ impl Engine {
             tasks: Arc::default(),
             ledger,
             is_stopping: AtomicBool::new(false),
+            has_halted: AtomicBool::new(false),
             stopped: Notify::new(),
             runtime: tokio::runtime::Handle::current(),
         });
@@ -130,17 +132,17 @@ impl Engine {
     /// Stops: no further attempt begins, those under way may end until the time is over. What was not done stays in the store.
     pub async fn shutdown(&self, within: Duration) {
         let inner = &self.inner;
-        inner.is_stopping.store(true, Ordering::Relaxed);
-        inner.schedule.wake();
-        inner.stopped.notify_waiters();
-        for destination in inner.destinations.lock().values() {
-            destination.call_all();
-        }
+        inner.stop();
         if tokio::time::timeout(within, inner.tasks.all_ended()).await.is_err() {
             tracing::warn!("deliveries that did not end in time were broken off and will be made again");
         }
         inner.tasks.abort();
         inner.tasks.all_ended().await;
+    }
+
+    /// Whether deliveries have ended as the queue cannot record what becomes of them: until another start.
+    pub fn has_halted(&self) -> bool {
+        self.inner.has_halted.load(Ordering::Relaxed)
     }
 
     /// What has been done and what is being done.
@@ -180,6 +182,26 @@ impl Inner {
 
     pub(crate) fn mta_sts(&self) -> Option<Arc<MtaSts>> {
         self.mta_sts.read().clone()
+    }
+
+    /// No further attempt begins.
+    fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.schedule.wake();
+        self.stopped.notify_waiters();
+        for destination in self.destinations.lock().values() {
+            destination.call_all();
+        }
+    }
+
+    /// The queue is closed: whatever is delivered now is delivered again after the next start.
+    pub(crate) fn halt(&self) {
+        if !self.has_halted.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "nothing more is delivered, as the queue cannot record it; start the server again"
+            );
+            self.stop();
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Reply, Timestamp};
-use queue::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, RetrySchedule, State, Update};
+use queue::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, RetrySchedule, State, StoreError, Update};
 use rand::RngExt;
 use smtp::client::Fate;
 
@@ -279,8 +279,11 @@ impl Inner {
         });
         let due = due.min();
         if let Err(error) = self.store.update(Update { id: entry.id, recipients }).await {
-            // The attempt will be made again: a duplicate, not a loss.
+            // The attempt will be made again: a duplicate, not a loss; but one, and not one with each look at the queue.
             tracing::error!(queue_id = %entry.id, %error, "the outcome could not be recorded");
+            if !matches!(error, StoreError::NotFound(_)) {
+                self.halt();
+            }
         }
         if let Some(due) = due {
             self.schedule.note_due(due);

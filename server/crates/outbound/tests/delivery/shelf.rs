@@ -20,6 +20,8 @@ pub(crate) struct Shelf {
     /// How often content was asked for.
     pub(crate) reads: AtomicUsize,
     pub(crate) is_full: AtomicBool,
+    /// States are not recorded any more.
+    pub(crate) is_closed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +125,9 @@ impl Store for Shelf {
 
     fn update(&self, update: Update) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
+            if self.is_closed.load(Ordering::Relaxed) {
+                return Err(StoreError::Closed("the test says so".to_owned()));
+            }
             let mut kept = self.kept.lock();
             let (entry, _) = kept.entries.get_mut(&update.id).ok_or(missing(update.id))?;
             entry.apply(&update);

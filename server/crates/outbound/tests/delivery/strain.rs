@@ -100,6 +100,27 @@ async fn what_is_in_the_store_at_the_start_is_delivered() {
 }
 
 #[tokio::test]
+async fn once_the_queue_records_nothing_more_nothing_more_is_delivered() {
+    let peer = Peer::friendly().await;
+    let mut options = local(options(), "to.example", relay(&peer));
+    options.limits.sweep = Duration::from_millis(20);
+    let post = Post::office(options);
+    post.shelf.is_closed.store(true, Ordering::Relaxed);
+    post.takes(letter(&["a@to.example"]));
+    let halted = async {
+        while !post.engine.has_halted() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), halted).await.expect("deliveries to end");
+    post.takes(letter(&["b@to.example"]));
+    // It has tried whatever it would try once this has returned.
+    let taken = peer.taken().len();
+    post.closes().await;
+    assert_eq!((taken, peer.taken().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn little_memory_costs_reads_but_no_message() {
     let peer = Peer::friendly().await;
     let mut options = local(options(), "to.example", relay(&peer));
