@@ -21,6 +21,8 @@ pub(super) struct Reception {
     block_start: u64,
     /// Why the message will be refused; its octets are thrown away.
     pub(super) refusal: Option<Reply>,
+    /// It is refused for what has arrived, and not for what was answered to the event.
+    pub(super) is_unfit: bool,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,15 @@ impl Reception {
     }
 
     fn new(source: Source, recipients: usize) -> Self {
-        Self { source, recipients, piece: Vec::new(), size: 0, block_start: 0, refusal: None }
+        Self {
+            source,
+            recipients,
+            piece: Vec::new(),
+            size: 0,
+            block_start: 0,
+            refusal: None,
+            is_unfit: false,
+        }
     }
 
     /// A chunk follows.
@@ -114,6 +124,11 @@ impl Reception {
         } else {
             None
         }
+    }
+
+    /// Why the message is refused, now that all of it has come: the same reason wherever the octets were cut.
+    pub(super) fn final_refusal(&self, options: &Options) -> Option<Reply> {
+        if self.is_unfit { self.judge(options) } else { self.refusal.clone() }
     }
 
     /// Whether a refused message goes on so far that it is not worth hearing out.

@@ -50,6 +50,7 @@ impl Session {
             && let Some(reply) = reception.judge(&self.options)
         {
             reception.refusal = Some(reply);
+            reception.is_unfit = true;
             self.events.push_back(Event::Reset(ResetReason::Content));
         }
         if reception.refusal.is_some() {
@@ -74,9 +75,9 @@ impl Session {
     /// A chunk is whole that was not the last.
     fn end_chunk(&mut self) {
         let before = std::mem::replace(&mut self.state, State::Ready);
-        let State::Content(mut reception) = before else { return };
+        let State::Content(reception) = before else { return };
         self.deadline = self.now + self.options.limits.command_timeout;
-        match reception.refusal.take() {
+        match reception.final_refusal(&self.options) {
             //= RFC 3030 section 2: after a chunk that failed the transaction is over; the chunks that follow fail too.
             Some(reply) => self.say_refusal(&reply),
             None => {
@@ -91,7 +92,7 @@ impl Session {
         let State::Content(reception) = before else { return };
         self.deadline = self.now + self.options.limits.command_timeout;
         let recipients = reception.recipients;
-        match reception.refusal {
+        match reception.final_refusal(&self.options) {
             Some(reply) => self.refuse_message(recipients, &reply),
             None => {
                 // Until the answer the transaction is alive: a connection that breaks now must reset it.

@@ -247,6 +247,21 @@ fn a_message_over_the_limit_is_refused_at_its_end() {
 }
 
 #[test]
+fn what_a_message_is_refused_for_does_not_depend_on_where_its_octets_were_cut() {
+    let content = format!("bare\nnewline\r\n{}\r\n.\r\n", "x".repeat(200));
+    for cut in 0..content.len() {
+        let mut peer = Dialogue::with(|options| options.limits.message_size = 120);
+        peer.says("EHLO client.example\r\n");
+        peer.hears(220);
+        peer.hears(250);
+        let mut peer = peer.into_data();
+        peer.says(&content[..cut]);
+        peer.says(&content[cut..]);
+        peer.hears(552);
+    }
+}
+
+#[test]
 fn recipients_beyond_the_limit_are_452_and_the_earlier_ones_stand() {
     let mut peer = Dialogue::with(|options| options.limits.recipients = 2);
     peer.says("EHLO x\r\nMAIL FROM:<a@b>\r\n");
