@@ -3,9 +3,9 @@
 //! Only networks that the listener trusts may say it, and they have to: their connection begins with a header of version 1 or 2.
 //! What stands behind the header belongs to the session, so never an octet more than the header is taken from the socket.
 //!
-//! Standards: haproxy's proxy-protocol.txt (2.1 version 1, 2.2 version 2).
+//! Standards: haproxy's proxy-protocol.txt (2.1 version 1, 2.2 version 2, 2.2.3 the checksum).
 //! Limits: [`V1_OCTETS`], [`V2_OCTETS`]; the header has to be whole within `limits.proxy-timeout`.
-//! Known gaps: what a header says beyond the addresses (TLV fields, the checksum among them) is not looked at.
+//! Known gaps: of what a header says beyond the addresses (TLV fields) only the checksum is looked at.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +24,8 @@ const V2_OCTETS: usize = 536;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The octets of a header of version 2 that say how long the rest is.
 const V2_HEAD: usize = 16;
+/// The TLV field that has the header's CRC-32C.
+const CHECKSUM: u8 = 3;
 /// What a header of version 1 begins with.
 const V1_SIGNATURE: &[u8] = b"PROXY ";
 
@@ -40,6 +42,8 @@ pub(crate) enum ProxyError {
     Malformed,
     #[error("the PROXY header is longer than {0} octets")]
     TooLong(usize),
+    #[error("the PROXY header does not agree with its checksum")]
+    Checksum,
     #[error("the PROXY header is about something other than TCP")]
     NotTcp,
     #[error("reading failed: {0}")]
@@ -123,6 +127,9 @@ fn wanted(header: &[u8]) -> Result<Wanted, ProxyError> {
 }
 
 fn parse(octets: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
+    if octets.starts_with(V2_SIGNATURE) {
+        verify(octets)?;
+    }
     let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
     let (header, length) = ProxyHeader::parse(octets, config).map_err(|_| ProxyError::Malformed)?;
     if length != octets.len() {
@@ -136,6 +143,32 @@ fn parse(octets: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
             Ok(Some(SocketAddr::new(source.ip().to_canonical(), source.port())))
         }
     }
+}
+
+/// Holds a header of version 2 against its checksum, where it has one.
+fn verify(octets: &[u8]) -> Result<(), ProxyError> {
+    let addresses = match octets.get(13).map(|family| family >> 4) {
+        Some(1) => 12,
+        Some(2) => 36,
+        Some(3) => 216,
+        _ => 0,
+    };
+    let mut at = V2_HEAD + addresses;
+    while let Some(&[kind, high, low]) = octets.get(at..at + 3) {
+        let value = at + 3..at + 3 + usize::from(high) * 256 + usize::from(low);
+        let said = octets.get(value.clone()).ok_or(ProxyError::Malformed)?;
+        if kind == CHECKSUM {
+            let said: [u8; 4] = said.try_into().map_err(|_| ProxyError::Malformed)?;
+            //= proxy-protocol.txt section 2.2.3: it is computed with zeros in its place; where it differs, the connection fails.
+            let crc = crc32c::crc32c(&octets[..value.start]);
+            let crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, &[0; 4]), &octets[value.end..]);
+            if crc != u32::from_be_bytes(said) {
+                return Err(ProxyError::Checksum);
+            }
+        }
+        at = value.end;
+    }
+    if at < octets.len() { Err(ProxyError::Malformed) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -188,6 +221,24 @@ mod tests {
             assert_eq!(said.unwrap(), Some(client.parse().unwrap()), "{header:?}");
             assert_eq!(rest, b"EHLO client\r\n", "{header:?}");
         }
+    }
+
+    #[test]
+    fn a_header_that_does_not_agree_with_its_checksum_is_refused() {
+        let v4 = [192, 0, 2, 7, 127, 0, 0, 1, 0xc0, 0, 0, 25];
+        let noop = [4, 0, 1, 0];
+        let with = |crc: [u8; 4]| v2(0x21, 0x11, &[&v4[..], &noop, &[3, 0, 4], &crc, &noop].concat());
+        let crc = crc32c::crc32c(&with([0; 4])).to_be_bytes();
+        assert_eq!(read(&with(crc)).0.unwrap(), Some("192.0.2.7:49152".parse().unwrap()));
+        let mut flipped = with(crc);
+        flipped[19] ^= 1;
+        for header in [flipped, with([0; 4])] {
+            assert!(matches!(read(&header).0, Err(ProxyError::Checksum)), "{header:?}");
+        }
+        let short = v2(0x21, 0x11, &[&v4[..], &[3, 0, 2, 0, 0]].concat());
+        assert!(matches!(read(&short).0, Err(ProxyError::Malformed)));
+        let cut = v2(0x21, 0x11, &[&v4[..], &[4, 0, 9, 0]].concat());
+        assert!(matches!(read(&cut).0, Err(ProxyError::Malformed)));
     }
 
     #[test]
