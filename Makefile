@@ -6,7 +6,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help run build test plugins release interop bench fuzz lint clean
+.PHONY: help run build test plugins release interop bench torture fuzz audit lint clean
 
 help:
 	@echo 'make run       build everything, start on 127.0.0.1:2525 with a small ready configuration'
@@ -15,7 +15,9 @@ help:
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
 	@echo 'make interop   the tests against other people's servers, clients and proxies'
 	@echo 'make bench     Waxwing, Postfix, Exim and Haraka on the same work: tables and plots in docs/benchmarks'
+	@echo 'make torture   rounds of faults, half an hour of soak, ten thousand writers; TORTURE_ROUNDS (200), TORTURE_SEED'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make audit     licences, sources and known holes of the dependencies'
 	@echo 'make lint      formatting and clippy, of the server and of the plugins'
 
 # The whole workspace at once, and the examples with it: cargo then takes in what the tests need of shared crates, and `run`, `test` and
@@ -54,10 +56,23 @@ bench:
 	plugins/build --all
 	tests/bench/run "$(TARGET)" $(PARTS)
 
+# About an hour; as root, so that the server can have a disk of its own whose power is cut.
+torture: build plugins
+	@tests/setup test torture
+	PROPTEST_CASES=2000 cargo test --package store --lib power
+	TORTURE_SESSIONS=5000 TORTURE_CASES=100000 cargo test --package tests --test waxwing -- torture::conversations torture::differential --nocapture
+	cargo test --package tests --test waxwing -- --ignored torture:: --nocapture --test-threads 1
+	@cat "$(TARGET)/torture/rounds.md"
+
 # With a nightly tool chain, which is installed when there is none.
 fuzz:
 	@tests/setup build
 	@tests/fuzz/run "$(TARGET)"
+
+# cargo-deny is installed when there is none, which takes some minutes.
+audit:
+	@tests/setup build
+	@tests/audit
 
 lint:
 	@tests/setup build

@@ -7,38 +7,12 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use crate::harness::{NextHop, Setup, Smtp, wait_until};
+use crate::harness::{NextHop, Setup, Smtp, numbered, proved, wait_until};
 
 const ROUNDS: usize = 50;
 const SENDERS: usize = 4;
 /// Octets of body above which a message gets a spool file of its own.
 const LARGE: usize = 300 * 1024;
-
-/// A message that can be known again and proved whole: every line carries its number and its id.
-fn numbered(id: &str, octets: usize) -> String {
-    let mut text = format!("Subject: ledger\r\nX-Ledger: {id} {octets}\r\n\r\n");
-    let start = text.len();
-    let mut line = 0;
-    while text.len() - start < octets {
-        text += &format!("{line:08} of {id}, padded so that a message has not too many lines\r\n");
-        line += 1;
-    }
-    text + &format!("end of {id}\r\n")
-}
-
-/// Which message this is, when it is whole.
-#[track_caller]
-fn proved(delivered: &str) -> String {
-    let delivered = delivered.replace("\r\n", "\n");
-    let ledger = delivered
-        .lines()
-        .find_map(|line| line.strip_prefix("X-Ledger: "))
-        .unwrap_or_else(|| panic!("cut short: {delivered:?}"));
-    let (id, octets) = ledger.split_once(' ').expect("id and octets");
-    let expected = numbered(id, octets.parse().expect("a number")).replace("\r\n", "\n");
-    assert!(delivered.ends_with(&expected), "message {id} is not whole: {} octets", delivered.len());
-    id.to_owned()
-}
 
 /// Sends until the server is gone; what was acknowledged goes into the ledger.
 fn send(address: SocketAddr, sender: &str, ledger: &Mutex<Vec<String>>) {

@@ -49,5 +49,6 @@ mod service_manager;
 mod single_recipients;
 mod submission;
 mod tidy;
+mod torture;
 mod vanishing_clients;
 mod verdicts;

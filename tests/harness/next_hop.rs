@@ -38,6 +38,8 @@ type Script = Box<dyn FnMut(&str) -> Act + Send>;
 struct Shared {
     script: Mutex<Script>,
     received: Mutex<Vec<Received>>,
+    /// Of all messages, those that were fetched by `take` as well.
+    count: AtomicUsize,
     connections: AtomicUsize,
     open: AtomicUsize,
     stop: AtomicBool,
@@ -64,6 +66,7 @@ impl NextHop {
         let shared = Arc::new(Shared {
             script: Mutex::new(Box::new(|_| Act::Usual)),
             received: Mutex::default(),
+            count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -81,6 +84,23 @@ impl NextHop {
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().expect("messages").clone()
+    }
+
+    /// The messages that were taken since the last call.
+    pub(crate) fn take(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.shared.received.lock().expect("messages"))
+    }
+
+    /// How many messages were taken in all.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.count.load(Ordering::SeqCst)
+    }
+
+    /// Closes its port and its connections; what it had taken.
+    pub(crate) fn ends(self) -> Vec<Received> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        std::mem::take(&mut *shared.received.lock().expect("messages"))
     }
 
     /// Waits until at least this many messages were taken.
@@ -179,6 +199,7 @@ impl<'a> Session<'a> {
                     message.content = self.content()?;
                     if self.answer(".", "250 2.0.0 taken")? {
                         self.shared.received.lock().expect("messages").push(message);
+                        self.shared.count.fetch_add(1, Ordering::SeqCst);
                     }
                     message = GOOD;
                 }

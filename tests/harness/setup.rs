@@ -62,6 +62,13 @@ impl Setup {
         self
     }
 
+    /// A line before the first table, in place of the one with the same key.
+    pub(crate) fn change_top(&mut self, line: &str) {
+        let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+        self.top.retain(|other| key(other) != key(line));
+        self.top.push(line.to_owned());
+    }
+
     /// A line of a table; the listener is `[listener]`, with brackets of its own.
     pub(crate) fn set(mut self, table: &str, line: &str) -> Self {
         self.change(table, line);

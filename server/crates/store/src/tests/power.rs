@@ -225,8 +225,14 @@ fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// 24, or as many as PROPTEST_CASES says: `make torture` has more.
+#[expect(clippy::disallowed_methods, reason = "a test is told how many cases it has")]
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 60, ..ProptestConfig::default() })]
     #[test]
     fn nothing_acknowledged_is_lost_and_nothing_half_is_seen(
         seed in any::<u64>(),

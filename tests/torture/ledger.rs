@@ -1,0 +1,149 @@
+//! The ledger: what was promised with a 250, and each copy and each report that came of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::harness::{Received, Setup, proved};
+
+/// A message that was answered 250.
+#[derive(Debug, Clone)]
+pub(super) struct Promise {
+    pub(super) id: String,
+    pub(super) queue_id: String,
+    pub(super) recipients: Vec<&'static str>,
+    /// Crashes that it has lived through; each may have cost a record of what was delivered.
+    pub(super) crashes: usize,
+}
+
+/// What became of a recipient.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub(super) copies: usize,
+    pub(super) reports: usize,
+}
+
+/// What was promised, shared with those who send.
+pub(super) type Promises = Arc<Mutex<Vec<Promise>>>;
+
+/// All that is known.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) promises: Promises,
+    fates: BTreeMap<(String, String), Fate>,
+    /// Files of mailboxes that were read.
+    seen: HashSet<PathBuf>,
+}
+
+impl Ledger {
+    /// Reads what has arrived since. Every copy is whole, or this fails.
+    pub(super) fn gather(&mut self, mailboxes: &Path, relayed: Vec<Received>) {
+        for message in self.new_files(&mailboxes.join("alice/new")) {
+            self.fate(proved(&message), "alice@example.org").copies += 1;
+        }
+        for report in self.new_files(&mailboxes.join("bob/new")) {
+            self.report(&report);
+        }
+        for message in relayed {
+            let id = proved(&message.content);
+            for recipient in message.to {
+                self.fate(id.clone(), &recipient).copies += 1;
+            }
+        }
+    }
+
+    fn new_files(&mut self, folder: &Path) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        let new = paths.into_iter().filter(|path| self.seen.insert(path.clone()));
+        new.map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("a message")).into_owned())
+            .collect()
+    }
+
+    /// A report of failure has the header of the message that it is about, and its recipients.
+    fn report(&mut self, report: &str) {
+        if !report.contains("Action: failed") {
+            return;
+        }
+        let field = |name: &str| -> Vec<String> {
+            let values = report.lines().filter_map(|line| line.trim_end().strip_prefix(name));
+            values.map(|value| value.trim().to_owned()).collect()
+        };
+        let ids = field("X-Ledger: ");
+        let id = ids.first().and_then(|line| line.split(' ').next()).expect("the message's id");
+        for recipient in field("Final-Recipient: rfc822;") {
+            self.fate(id.to_owned(), &recipient).reports += 1;
+        }
+    }
+
+    fn fate(&mut self, id: String, recipient: &str) -> &mut Fate {
+        self.fates.entry((id, recipient.to_owned())).or_default()
+    }
+
+    fn of(&self, id: &str, recipient: &str) -> Fate {
+        self.fates.get(&(id.to_owned(), recipient.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// Recipients that were promised and have neither a copy nor a report.
+    pub(super) fn open(&self) -> Vec<(Promise, &'static str)> {
+        let promises = self.promises.lock().expect("the promises");
+        let mut open = Vec::new();
+        for promise in promises.iter() {
+            let without = |to: &&&str| self.of(&promise.id, to) == Fate::default();
+            open.extend(promise.recipients.iter().filter(without).map(|to| (promise.clone(), *to)));
+        }
+        open
+    }
+
+    /// A crash: what was delivered shortly before may be delivered again.
+    pub(super) fn crashed(&self) {
+        self.promises.lock().expect("the promises").iter_mut().for_each(|promise| promise.crashes += 1);
+    }
+
+    /// More copies than one, all told. No recipient has more of them than its message lived through crashes.
+    pub(super) fn duplicates(&self) -> usize {
+        let promises = self.promises.lock().expect("the promises");
+        let mut duplicates = 0;
+        for promise in promises.iter() {
+            for to in &promise.recipients {
+                let Fate { copies, reports } = self.of(&promise.id, to);
+                let more = (copies + reports).saturating_sub(1);
+                assert!(
+                    more <= promise.crashes,
+                    "{promise:?}: {copies} copies and {reports} reports for {to}"
+                );
+                duplicates += more;
+            }
+        }
+        duplicates
+    }
+
+    pub(super) fn promised(&self) -> usize {
+        self.promises.lock().expect("the promises").len()
+    }
+
+    /// Copies and reports, all told; those of messages that were not promised as well.
+    pub(super) fn sums(&self) -> Fate {
+        self.fates.values().fold(Fate::default(), |sum, fate| Fate {
+            copies: sum.copies + fate.copies,
+            reports: sum.reports + fate.reports,
+        })
+    }
+}
+
+/// Ids of the messages that are in the queue.
+pub(super) fn queued(setup: &Setup) -> HashSet<String> {
+    let listed = setup.json(&["queue", "list"]);
+    listed
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| entry["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+/// What was set aside as damaged: names of files, which begin with the id of the message where that could be known.
+pub(super) fn set_aside(data: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(data.join("corrupt")) else { return Vec::new() };
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
