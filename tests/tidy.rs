@@ -1,6 +1,8 @@
 //! Holds the picture in ARCHITECTURE.md against the code, so that it cannot rot.
 
 mod conformance;
+mod dependencies;
+mod threats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::root;
 
 /// What a line names in backticks.
-enum Named {
+pub(super) enum Named {
     /// Dialogues, by the beginning of their names when it ends in `*`.
     Dialogue(String),
     /// A file of tests, and a function in it.
@@ -14,7 +14,7 @@ enum Named {
 }
 
 /// The lines about requirements, each with its number and what it names.
-fn requirements(text: &str) -> Vec<(usize, &str, Vec<Named>)> {
+pub(super) fn requirements(text: &str) -> Vec<(usize, &str, Vec<Named>)> {
     let named = |word: &str| match word.split_once('#') {
         Some((file, function)) => Named::Function(file.to_owned(), function.to_owned()),
         None => Named::Dialogue(word.to_owned()),
@@ -27,7 +27,7 @@ fn requirements(text: &str) -> Vec<(usize, &str, Vec<Named>)> {
 }
 
 /// Every dialogue, as `topic/name`.
-fn dialogues() -> BTreeSet<String> {
+pub(super) fn dialogues() -> BTreeSet<String> {
     let folder = root().join("server/crates/smtp/dialogues");
     let entries = |folder: &PathBuf| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -40,7 +40,7 @@ fn dialogues() -> BTreeSet<String> {
 }
 
 /// A file of tests: one of the crates', or one from end to end.
-fn has_function(file: &str, function: &str) -> bool {
+pub(super) fn has_function(file: &str, function: &str) -> bool {
     let folder = if file.starts_with("tests/") { root() } else { root().join("server/crates") };
     let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == function)
