@@ -210,7 +210,7 @@ fn out_of_files(world: &mut World) {
 fn failed_sync(world: &mut World) {
     let traffic = world.traffic(4);
     world.wait_for_promises(10);
-    let (before, count) = (world.shim.failed_syncs(), world.rng.random_range(1..4));
+    let (before, count) = (world.shim.failed_syncs(), world.rng.random_range(1..3));
     world.shim.fail_syncs(count);
     wait_until("syncs to fail", || world.shim.failed_syncs() >= before + count);
     // After one, mail goes on in another segment; when that cannot be begun either, the queue is closed until the next start.
