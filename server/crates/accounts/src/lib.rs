@@ -7,9 +7,10 @@
 //!
 //! Standards: RFC 5321 (2.4 case of local parts, 3.9 aliases, 4.5.1 postmaster), RFC 5233 (subaddresses), RFC
 //! 2142 section 5; for authentication see [`Authenticator`].
-//! Limits: [`MAX_ALIAS_DEPTH`], [`MAX_ALIAS_RECIPIENTS`], [`MAX_RECORDS`], [`MAX_TOKEN_KEYS`], [`AttemptLimits`].
+//! Limits: [`MAX_ALIAS_DEPTH`], [`MAX_ALIAS_RECIPIENTS`], [`MAX_RECORDS`], [`MAX_TOKEN_KEYS`], [`MAX_API_TOKENS`], [`AttemptLimits`].
 //! Known gaps: local parts beyond ASCII are compared octet by octet, without Unicode normalisation.
 
+mod api_token;
 mod attempts;
 mod authenticator;
 mod directory;
@@ -23,6 +24,7 @@ mod srs;
 mod token;
 mod user;
 
+pub use api_token::{ApiScope, ApiToken, ApiTokens, MAX_API_TOKENS, TokenHash, new_api_token};
 pub use attempts::{AttemptLimits, Attempts};
 pub use authenticator::{AuthOptions, Authenticator, Channel, Exchange, Moment, Secret, Step};
 pub use directory::{Directory, DirectoryError};

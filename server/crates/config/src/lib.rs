@@ -31,6 +31,7 @@ mod senders;
 mod server;
 mod tls;
 mod user;
+mod web;
 
 pub use environment::{Notice, inherited_sockets, no_color, notify};
 pub use fault::{Fault, Faults};
@@ -41,6 +42,7 @@ pub use process::{Identity, Place, Process};
 pub use reference::reference;
 pub use secret::{auth_secret, srs_secret};
 pub use server::{Log, LogFormat, LogLevel};
+pub use web::Web;
 
 #[cfg(test)]
 mod tests;

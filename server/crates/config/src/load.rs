@@ -14,9 +14,10 @@ use crate::forwarding::{self, Forwarding};
 use crate::process::Process;
 use crate::reader::Table;
 use crate::server::Log;
+use crate::web::Web;
 use crate::{
     acme as authority, auth, domain, limits, listener, milter as milters, network, outbound as delivery,
-    plugins, process, reports, senders, server, tls as certificates,
+    plugins, process, reports, senders, server, tls as certificates, web,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -50,6 +51,7 @@ pub struct Config {
     pub log: Log,
     /// Where metrics are told over HTTP.
     pub metrics: Vec<SocketAddr>,
+    pub web: Web,
     pub process: Process,
 }
 
@@ -97,7 +99,7 @@ impl Config {
     pub(crate) fn note(notes: &Notes, file: &Path, text: &str) -> Option<Self> {
         let table = toml_of(notes, text);
         let root = Table::root(notes, table.get_ref(), "");
-        let metrics = server::metrics(&root);
+        let metrics = web::metrics(&root);
         let data_dir = server::data_dir(&root);
         let hostname = server::hostname(&root);
         let domains = domain::domains(&root, &hostname);
@@ -141,6 +143,7 @@ impl Config {
         let milters = milters::milters(&root, &inbound.listeners);
         let log = server::log(&root);
         let authenticator = auth::authenticator(&root);
+        let web = web::web(&root, &authenticator.directory);
         let (tls, process) = (tls.options, process::process(&root));
         Some(Self {
             file: file.to_owned(),
@@ -158,6 +161,7 @@ impl Config {
             milters,
             log,
             metrics,
+            web,
             process,
         })
     }

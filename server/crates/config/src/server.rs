@@ -1,15 +1,11 @@
 //! The server itself: its name, its directory, its log.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use model::Domain;
 
 use crate::environment;
 use crate::reader::Table;
-
-/// Where Prometheus asks unless the file says otherwise.
-const METRICS_PORT: u16 = 9025;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,17 +71,4 @@ pub(crate) fn log(root: &Table<'_>) -> Log {
     ];
     table.set_choice("level", &mut log.level, &levels);
     log
-}
-
-/// Where metrics are told over HTTP; nowhere without the table.
-pub(crate) fn metrics(root: &Table<'_>) -> Vec<SocketAddr> {
-    let table = root.table("metrics", "metrics");
-    let parse = |text: &str| {
-        text.parse::<SocketAddr>().map_err(|_| "is no address with a port, as in \"127.0.0.1:9025\"")
-    };
-    match table.list("bind", parse) {
-        Some(bind) => bind.into_iter().map(|(_, address)| address).collect(),
-        None if table.is_present() => vec![SocketAddr::from(([127, 0, 0, 1], METRICS_PORT))],
-        None => Vec::new(),
-    }
 }

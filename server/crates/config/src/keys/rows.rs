@@ -16,6 +16,7 @@ mod route;
 mod senders;
 mod tls;
 mod users;
+mod web;
 
 use super::acme::ACME;
 use super::{Default, Key, Section};
@@ -35,6 +36,7 @@ use route::ROUTE;
 use senders::{DKIM, SENDER_AUTH};
 use tls::{TLS, TLS_CERTIFICATES};
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
+use web::{API_TOKEN, WEB};
 
 pub(super) const fn key(
     name: &'static str,
@@ -103,6 +105,8 @@ pub const SECTIONS: &[Section] = &[
     ONE_PLUGIN_LIMITS,
     LOG,
     METRICS,
+    WEB,
+    API_TOKEN,
     PROCESS,
 ];
 
@@ -165,5 +169,7 @@ const ROOT: Section = Section {
             "As whom the server runs, and what it may touch; see `[process]`.",
         ),
         optional("metrics", TABLE, "none", "Where Prometheus may ask; see `[metrics]`."),
+        optional("web", TABLE, "none", "The postmaster's page and the API over HTTP; see `[web]`."),
+        optional("api-token", "tables", "none", "Who may ask over HTTP; see `[[api-token]]`."),
     ],
 };

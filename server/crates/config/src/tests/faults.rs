@@ -165,6 +165,26 @@ servers = ["dns.example.org", "127.0.0.1"]
 [outbound]
 smarthost = "smtp.example.org"
 "#;
+    what_is_not_answered_over_http: r#"
+[web]
+bind = ["127.0.0.1:9026", "0.0.0.0:9026", "[2001:db8::1]:9026", "localhost:1"]
+requests-per-minute = -1
+[[api-token]]
+scope = "everything"
+[[api-token]]
+name = "a"
+hash = "md5:1"
+scope = "send"
+[[api-token]]
+name = "a"
+hash = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+scope = "admin"
+user = "nobody@example.org"
+[[api-token]]
+name = "a"
+hash = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+scope = "read"
+"#;
     routes: r#"
 [[domain]]
 name = "example.org"

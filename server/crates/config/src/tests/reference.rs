@@ -67,6 +67,8 @@ fn every_default_that_the_reference_tells_is_the_one_that_counts() {
             "tls.certificates",
             "acme",
             "metrics",
+            "web",
+            "api-token",
             "domain",
             "domain.deliver",
             "user",
