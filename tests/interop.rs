@@ -7,6 +7,7 @@ mod haproxy;
 mod milters;
 mod named;
 mod opensmtpd;
+mod page;
 mod pebble;
 mod postfix;
 mod prometheus;

@@ -52,3 +52,5 @@ mod tidy;
 mod torture;
 mod vanishing_clients;
 mod verdicts;
+mod web_api;
+mod web_messages;

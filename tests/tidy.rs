@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// The layers, lowest first. A crate may import from the layers below its own, and from `model`.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["model", "clock"],
     &["smtp", "message", "hooks", "queue", "dns", "accounts"],
     &["sender-auth", "store", "tls", "tls-policy", "fetch", "plugin-host", "milter", "plugin-project"],
     &["inbound", "outbound", "acme"],
     &["config", "admin"],
+    &["web"],
     &["waxwing"],
 ];
 

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Domain(Domain),
     /// Ask for a password, and print the record that stands for it in the configuration
     Passwd(Passwd),
+    /// Make tokens for the page and the API over HTTP
+    #[command(subcommand)]
+    Token(Token),
     /// Make the running server read its configuration again, as SIGHUP does, and say how that went
     Reload(Reading),
 }
@@ -65,6 +68,48 @@ pub(crate) struct Passwd {
     /// A record for SCRAM-SHA-256 rather than one of Argon2id; a user may have both
     #[arg(long)]
     pub(crate) scram: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token, and print it once with the table for the configuration
+    New(NewToken),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewToken {
+    /// Whose it is; the log calls it so
+    pub(crate) name: String,
+    /// What it is good for
+    #[arg(long)]
+    pub(crate) scope: Scope,
+    /// In whose name it sends: a [[user]] of the configuration; for --scope send
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) user: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scope {
+    /// To look at everything, content included
+    Read,
+    /// To look and to change
+    Admin,
+    /// To send in a user's name, and nothing else
+    Send,
+}
+
+impl Scope {
+    /// As in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Admin => "admin",
+            Self::Send => "send",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

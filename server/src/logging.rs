@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Our own rooms; of what they depend on, less is logged.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "waxwing",
     "accounts",
     "acme",
@@ -33,6 +33,7 @@ const ROOMS: [&str; 21] = [
     "store",
     "tls",
     "tls_policy",
+    "web",
 ];
 
 /// Starts the server's log.

@@ -4,7 +4,7 @@
 //! after a restart. A configuration with a fault changes nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use accounts::Authenticator;
 use admin::Reloaded;
@@ -14,7 +14,7 @@ use plugin_host::PluginHost;
 use tokio::sync::Mutex;
 
 use crate::sandbox::Sandbox;
-use crate::serve::{forwarding, tell_the_service_manager};
+use crate::serve::{forwarding, tell_the_service_manager, web_options};
 
 /// Reads the configuration anew for the rooms that take new options.
 pub(crate) struct Reloader {
@@ -25,6 +25,8 @@ pub(crate) struct Reloader {
     /// One reload after the other.
     turn: Mutex<()>,
     services: Services,
+    /// It asks for reloads itself, so it comes later.
+    site: OnceLock<Arc<web::Site>>,
 }
 
 /// Whom a reload concerns.
@@ -48,7 +50,12 @@ pub(crate) struct Certificates {
 impl Reloader {
     pub(crate) fn new(started: Config, services: Services) -> Self {
         let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
-        Self { file, started, turn: Mutex::default(), services }
+        Self { file, started, turn: Mutex::default(), services, site: OnceLock::new() }
+    }
+
+    /// What is answered over HTTP is reloaded too.
+    pub(crate) fn answers_over_http(&self, site: &Arc<web::Site>) {
+        self.site.get_or_init(|| Arc::clone(site));
     }
 
     /// Reads the file and swaps the options.
@@ -91,6 +98,9 @@ impl Reloader {
         self.services.fetch.believe(config.outbound.tls.web_pki());
         self.services.certificates.renewals.replace(config.acme.clone());
         let needs_restart = needs_restart(&self.started, &config);
+        if let Some(site) = self.site.get() {
+            site.replace_options(web_options(&config));
+        }
         // What was tried before the reload still counts after it.
         let authenticator = self.services.authenticator.with_options(config.authenticator);
         config.inbound.authenticator = Some(authenticator);
@@ -162,6 +172,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ),
         ("log", old.log != new.log),
         ("metrics", old.metrics != new.metrics),
+        ("web.bind", old.web.bind != new.web.bind),
         ("process", old.process != new.process),
     ];
     changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()

@@ -20,6 +20,7 @@ use plugin_host::PluginHost;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
+use web::{History, Site, WebSockets};
 
 use crate::reload::{self, Certificates, Reloader};
 use crate::sandbox::Sandbox;
@@ -46,6 +47,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
         _ => HeldSockets::default(),
     };
     let metrics = MetricsSockets::bind(&config.metrics)?;
+    let web = WebSockets::bind(&config.web.bind)?;
     // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
     config.outbound.tls = tls::client::Connector::open(&config.outbound.authorities)?;
@@ -65,7 +67,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run(
         config,
-        Bound { sockets, metrics, held, sandbox, tls, authenticator },
+        Bound { sockets, metrics, web, held, sandbox, tls, authenticator },
         Arc::clone(&store),
     ));
     // Readings of the disk that nobody waits for any more.
@@ -84,10 +86,22 @@ pub(crate) fn forwarding(config: &Config) -> std::io::Result<Option<Arc<Srs>>> {
     Ok(Some(Arc::new(srs)))
 }
 
+/// What is answered over HTTP, and to whom.
+pub(crate) fn web_options(config: &Config) -> web::Options {
+    let message_size = config.inbound.insiders.session.limits.message_size;
+    web::Options {
+        tokens: config.web.tokens.clone(),
+        requests_per_minute: config.web.requests_per_minute,
+        failed_tokens_per_minute: config.web.failed_tokens_per_minute,
+        message_size: usize::try_from(message_size).unwrap_or(usize::MAX),
+    }
+}
+
 /// What stands before anything runs.
 struct Bound {
     sockets: Sockets,
     metrics: MetricsSockets,
+    web: WebSockets,
     /// Where an authority asks, when that is a port of root's.
     held: HeldSockets,
     sandbox: Sandbox,
@@ -96,7 +110,7 @@ struct Bound {
 }
 
 async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
-    let Bound { sockets, mut metrics, held, sandbox, tls, authenticator } = bound;
+    let Bound { sockets, mut metrics, mut web, held, sandbox, tls, authenticator } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -116,11 +130,17 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
     let milters = Milters::new(config.milters.clone());
     let asked = vec![milters.before_plugins(), Arc::new(plugins.clone()), milters.after_plugins()];
     let queue: Arc<dyn queue::Store> = store.clone();
+    let history = Arc::new(History::new(Arc::new(plugins.clone())));
+    let told: Arc<dyn hooks::DeliveryHooks> = match web.is_empty() {
+        // Nobody could ask what is remembered.
+        true => Arc::new(plugins.clone()),
+        false => history.clone(),
+    };
     let engine = outbound::Engine::start_with(
         Arc::new(config.outbound.clone()),
         Arc::clone(&queue),
         Arc::clone(&resolver),
-        Arc::new(plugins.clone()),
+        told,
     );
     let services = inbound::Services {
         store: Arc::clone(&queue),
@@ -149,6 +169,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         fetch,
         milters: milters.clone(),
     };
+    let web_options = web_options(&config);
     let reloader = Arc::new(Reloader::new(config, concerned));
     let for_socket = Arc::clone(&reloader);
     let services = Arc::new(admin::Services {
@@ -166,11 +187,15 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         }),
     });
     control.start(Arc::clone(&services));
+    let parts = web::Parts { services: Arc::clone(&services), history, keys: store.key_value() };
+    let site = Arc::new(Site::new(web_options, parts));
+    reloader.answers_over_http(&site);
     let changes = tokio::spawn(tls.watch());
     inbound.start();
-    announce(&inbound, &metrics);
+    announce(&inbound, &metrics, &web);
     // Whoever asks whether the server is ready hears so when it is.
     metrics.start(&services)?;
+    web.start(&site)?;
     tell_the_service_manager(Notice::Ready);
     wait_for_the_end(&mut signals, &reloader).await;
     tracing::info!("stopping");
@@ -185,7 +210,8 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
             engine.shutdown(Duration::ZERO).await;
         }
     }
-    drop(control);
+    // Messages that came in over HTTP are answered until sessions have ended.
+    drop((control, web));
     Ok(())
 }
 
@@ -201,7 +227,7 @@ fn take_over(
 }
 
 /// Says where the server accepts: a line for each address, in the same form whatever the log looks like.
-fn announce(inbound: &inbound::Server, metrics: &MetricsSockets) {
+fn announce(inbound: &inbound::Server, metrics: &MetricsSockets, web: &WebSockets) {
     let mut err = std::io::stderr().lock();
     for (name, address) in inbound.local_addresses() {
         // Nobody reads it: then nobody waits for it.
@@ -209,6 +235,9 @@ fn announce(inbound: &inbound::Server, metrics: &MetricsSockets) {
     }
     for address in metrics.addresses() {
         let _ = writeln!(err, "listening metrics {address}");
+    }
+    for address in web.addresses() {
+        let _ = writeln!(err, "listening web {address}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every port is a free one of 127.0.0.1, every file lies in a temporary directory, every process is ended by its id.
 //! Waiting is for a condition, with a deadline that says what did not happen.
 
+mod api;
 mod client;
 mod dns;
 mod maildir;
@@ -16,6 +17,7 @@ mod users;
 mod wait;
 mod web;
 
+pub(crate) use api::{Answer, Api, raw as http};
 pub(crate) use client::{Reply, Smtp, deliver, message, unique};
 pub(crate) use dns::Dns;
 pub(crate) use maildir::Maildir;

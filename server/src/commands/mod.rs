@@ -14,10 +14,11 @@ mod plugins;
 mod queue;
 mod relay;
 mod server;
+mod token;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, ConfigFile, Dkim, Domain, Plugin};
+use crate::cli::{Cli, Command, ConfigFile, Dkim, Domain, Plugin, Token};
 use crate::serve;
 
 /// Carries out a command.
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Status(reading) => server::status(&reading),
         Command::Reload(reading) => server::reload(&reading),
         Command::Passwd(options) => passwd::passwd(&options),
+        Command::Token(Token::New(options)) => token::new(&options),
         Command::Dkim(Dkim::Generate(options)) => dkim::generate(&options),
         Command::Dkim(Dkim::Check(reading)) => dkim::check(&reading),
         Command::Domain(Domain::Check(options)) => domain::check(&options),

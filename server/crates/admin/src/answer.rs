@@ -7,23 +7,26 @@ use ipnet::IpNet;
 use model::{QueueId, Timestamp};
 use queue::{Diagnostic, Entry, QueuedRecipient, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Recipients that a row of a listing names; it says how many there are.
 const ROW_RECIPIENTS: usize = 10;
 
 /// A page of the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Page {
     pub entries: Vec<EntryRow>,
     /// Where the next page begins; nothing after the last. A page may be empty and not the last.
+    #[schema(value_type = Option<String>)]
     pub next: Option<QueueId>,
 }
 
 /// An entry in a listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct EntryRow {
+    #[schema(value_type = String)]
     pub id: QueueId,
     pub arrived: String,
     /// Octets.
@@ -45,9 +48,10 @@ pub struct EntryRow {
 }
 
 /// An entry with everything that is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct EntryView {
+    #[schema(value_type = String)]
     pub id: QueueId,
     pub arrived: String,
     /// Octets.
@@ -61,7 +65,7 @@ pub struct EntryView {
 }
 
 /// A recipient of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RecipientView {
     pub address: String,
@@ -81,7 +85,7 @@ pub struct RecipientView {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
     pub at: String,
     /// Nothing when it was this host that said it.
@@ -96,7 +100,7 @@ impl AttemptView {
 }
 
 /// Recipients that are not done, by domain and by reason; the most first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
     pub entries_waiting: u64,
@@ -114,7 +118,7 @@ pub struct Counts {
 }
 
 /// The recipients of one domain, or of one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CountsRow {
     pub name: String,
     pub waiting: u64,
@@ -123,7 +127,7 @@ pub struct CountsRow {
 }
 
 /// A piece of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContentPiece {
     /// In Base64.
     pub octets: String,
@@ -132,7 +136,7 @@ pub struct ContentPiece {
 }
 
 /// How many entries an order was for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Touched {
     pub entries: u64,
 }
@@ -203,14 +207,14 @@ fn address(queued: &QueuedRecipient) -> String {
 }
 
 /// A time of the year 9999 or later is written as the last moment before.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
+pub fn rfc3339(at: Timestamp) -> String {
     const LAST_MS: u64 = 253_402_300_799_000;
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS));
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// When an order is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Applied {
     Now,
@@ -219,7 +223,7 @@ pub enum Applied {
 }
 
 /// Who may relay for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RelayGrant {
     /// An address, or a network with the length of its prefix.
@@ -243,7 +247,7 @@ pub(crate) fn written(network: IpNet) -> String {
 }
 
 /// What a reload did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reloaded {
     /// Plugins that were refused, with the reason; what ran before runs on.
@@ -253,7 +257,7 @@ pub struct Reloaded {
 }
 
 /// How the server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServerStatus {
     pub version: String,
@@ -268,14 +272,14 @@ pub struct ServerStatus {
 }
 
 /// An address that accepts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listening {
     pub name: String,
     pub address: String,
 }
 
 /// Sessions and what they brought, since the start but for `open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct SessionStatus {
     pub open: u64,
@@ -301,7 +305,7 @@ pub struct SessionStatus {
 }
 
 /// What the queue holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct QueueStatus {
     pub waiting: u64,
@@ -314,7 +318,7 @@ pub struct QueueStatus {
 }
 
 /// Deliveries since the start, in recipients, but for `active`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeliveryStatus {
     pub delivered: u64,
@@ -337,7 +341,7 @@ pub struct DeliveryStatus {
 }
 
 /// A destination with work, a connection, or a failure that is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DestinationStatus {
     pub name: String,
@@ -359,7 +363,7 @@ pub(crate) fn by_two(
 }
 
 /// How a plugin's file fared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PluginLoaded {
     pub name: String,
@@ -407,7 +411,7 @@ impl From<plugin_host::DisabledPlugin> for PluginDisabled {
 }
 
 /// How many plugins there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PluginCounts {
     pub loaded: usize,

@@ -43,6 +43,45 @@ pub struct Services {
     pub reload: Reload,
 }
 
+/// Why nothing was done; a sentence for the postmaster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What is asked cannot be.
+    #[error("{0}")]
+    Unacceptable(String),
+    /// It is about something that is not there.
+    #[error("{0}")]
+    Unknown(String),
+    /// The server could not, and may later.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for Refusal {
+    fn from(sentence: String) -> Self {
+        Self::Unacceptable(sentence)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(_) => Self::Unknown(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<GrantError> for Refusal {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Unknown(_) => Self::Unknown(error.to_string()),
+            GrantError::Io { .. } => Self::Failed(error.to_string()),
+            _ => Self::Unacceptable(error.to_string()),
+        }
+    }
+}
+
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Services").field("hostname", &self.hostname).finish_non_exhaustive()
@@ -50,8 +89,11 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    /// The answer to a request; the error is a sentence for the postmaster.
-    pub(crate) async fn answer(&self, request: Request) -> Result<Value, String> {
+    /// The answer to a request, as the control socket and the API over HTTP give it.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn answer(&self, request: Request) -> Result<Value, Refusal> {
         let engine = &self.engine;
         match request {
             Request::Status => json(self.status()),
@@ -88,7 +130,7 @@ impl Services {
             Request::QueueOrder { id, order } => json(applied(engine.order(id, order.into()).await)?),
             Request::QueueOrderAll { order, filter } => {
                 let selection = filter.selection(clock::wall())?;
-                let entries = engine.order_all(order.into(), selection).await.map_err(sentence)?;
+                let entries = engine.order_all(order.into(), selection).await?;
                 json(Touched { entries })
             }
             Request::RelayAllow { network, seconds } => {
@@ -115,20 +157,20 @@ impl Services {
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> Result<T, Refusal> {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || read(&*store)).await;
-        done.map_err(|_| "reading the queue ended early".to_owned())?.map_err(sentence)
+        Ok(done.map_err(|_| Refusal::Failed("reading the queue ended early".to_owned()))??)
     }
 
     /// Changes who may relay, on a thread that may wait for the disk.
     async fn on_disk<T: Send + 'static>(
         &self,
         change: impl FnOnce(&inbound::Server) -> Result<T, GrantError> + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> Result<T, Refusal> {
         let inbound = Arc::clone(&self.inbound);
         let done = tokio::task::spawn_blocking(move || change(&inbound)).await;
-        done.map_err(|_| "the change ended early".to_owned())?.map_err(|error| error.to_string())
+        Ok(done.map_err(|_| Refusal::Failed("the change ended early".to_owned()))??)
     }
 
     fn status(&self) -> ServerStatus {
@@ -230,12 +272,8 @@ impl From<Order> for outbound::Order {
     }
 }
 
-fn json(value: impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(value).map_err(|error| error.to_string())
-}
-
-fn sentence(error: StoreError) -> String {
-    error.to_string()
+fn json(value: impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(value).map_err(|error| Refusal::Failed(error.to_string()))
 }
 
 fn parse_network(text: &str) -> Result<IpNet, String> {
@@ -245,10 +283,9 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| format!("\"{text}\" is no address or network, as in \"192.0.2.7\" or \"2001:db8::/64\""))
 }
 
-fn applied(outcome: Result<outbound::Applied, StoreError>) -> Result<Applied, String> {
-    match outcome {
-        Ok(outbound::Applied::Now) => Ok(Applied::Now),
-        Ok(outbound::Applied::AfterAttempt) => Ok(Applied::AfterAttempt),
-        Err(error) => Err(error.to_string()),
+fn applied(outcome: Result<outbound::Applied, StoreError>) -> Result<Applied, Refusal> {
+    match outcome? {
+        outbound::Applied::Now => Ok(Applied::Now),
+        outbound::Applied::AfterAttempt => Ok(Applied::AfterAttempt),
     }
 }

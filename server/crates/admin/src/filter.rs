@@ -5,12 +5,14 @@ use std::time::Duration;
 use model::{Domain, Mailbox, Timestamp};
 use queue::{Addresses, Selection, StateFilter};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// All conditions must hold; none means everything that is not done.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub state: Option<StateFilter>,
     /// An address, a domain with or without `@` before it, or `<>`.
     #[serde(skip_serializing_if = "Option::is_none")]

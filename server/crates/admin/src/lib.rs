@@ -25,9 +25,9 @@ mod socket;
 pub use answer::{
     Applied, AttemptView, ContentPiece, Counts, CountsRow, DeliveryStatus, DestinationStatus, DisabledBy,
     EntryRow, EntryView, Listening, Page, PluginCounts, PluginDisabled, PluginLoaded, QueueStatus,
-    RecipientView, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched,
+    RecipientView, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, rfc3339,
 };
-pub use calls::{Reload, Services};
+pub use calls::{Refusal, Reload, Services};
 pub use client::{Client, ClientError};
 pub use filter::Filter;
 pub use http::MetricsSockets;

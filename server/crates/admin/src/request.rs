@@ -71,7 +71,7 @@ pub enum Request {
 }
 
 /// What is to happen to entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// What waits is due now.

@@ -140,7 +140,7 @@ async fn converse(stream: UnixStream, services: &Services) -> io::Result<()> {
             return send(&mut write, Err("the request is longer than 64 KiB".to_owned())).await;
         }
         let answer = match serde_json::from_slice::<Request>(&line) {
-            Ok(request) => services.answer(request).await,
+            Ok(request) => services.answer(request).await.map_err(|refusal| refusal.to_string()),
             Err(error) => Err(format!("not a request: {error}")),
         };
         send(&mut write, answer).await?;
