@@ -69,6 +69,13 @@ impl HeaderBlock {
     /// # Errors
     /// `InvalidData` when the block is larger than [`Self::MAX_OCTETS`]; what the source answers.
     pub fn read(content: &Content) -> io::Result<Self> {
+        if let Some(message) = content.as_bytes() {
+            let head = &message[..message.len().min(Self::MAX_OCTETS)];
+            // Most messages: whole and in memory, so that nothing is copied.
+            if head.len() == message.len() || end_of_block(head).is_some() {
+                return Ok(Self::parse(&message));
+            }
+        }
         let mut head = Vec::new();
         loop {
             let filled = head.len();
@@ -152,7 +159,7 @@ fn parse_lines(block: &[u8]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut begin = 0;
     while begin < block.len() {
-        let end = memmem::find(&block[begin..], b"\r\n").map_or(block.len(), |at| begin + at + 2);
+        let end = line_end(block, begin);
         match lines.last_mut() {
             Some(last) if matches!(block[begin], b' ' | b'\t') => {
                 last.whole.end = end;
@@ -165,6 +172,14 @@ fn parse_lines(block: &[u8]) -> Vec<Line> {
         begin = end;
     }
     lines
+}
+
+/// Where the line that begins here ends, with its CRLF. A search for one octet needs no preparation, as one for two would.
+fn line_end(block: &[u8], begin: usize) -> usize {
+    memchr::memchr_iter(b'\n', &block[begin..])
+        .map(|at| begin + at)
+        .find(|at| *at > begin && block[at - 1] == b'\r')
+        .map_or(block.len(), |at| at + 1)
 }
 
 fn parse_field(block: &[u8], line: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {

@@ -158,15 +158,22 @@ impl Content {
         Ok(filled)
     }
 
-    /// All octets in one buffer; shared, not copied, when the content is one piece in memory.
-    pub fn to_bytes(&self) -> io::Result<Bytes> {
+    /// All octets without copying any, when the content is one piece in memory.
+    pub fn as_bytes(&self) -> Option<Bytes> {
         match (self.pieces.as_slice(), self.source.as_bytes()) {
-            ([Piece::New(bytes)], _) => return Ok(bytes.clone()),
+            ([Piece::New(bytes)], _) => Some(bytes.clone()),
             ([Piece::Stored { offset, len }], Some(bytes)) => {
                 let (from, len) = (*offset as usize, *len as usize);
-                return Ok(bytes.slice(from..from + len));
+                Some(bytes.slice(from..from + len))
             }
-            _ => {}
+            _ => None,
+        }
+    }
+
+    /// All octets in one buffer; shared, not copied, when the content is one piece in memory.
+    pub fn to_bytes(&self) -> io::Result<Bytes> {
+        if let Some(bytes) = self.as_bytes() {
+            return Ok(bytes);
         }
         let mut all = vec![0; usize::try_from(self.len).map_err(|_| io::ErrorKind::OutOfMemory)?];
         let filled = self.read_at(0, &mut all)?;

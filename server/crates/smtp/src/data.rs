@@ -57,6 +57,8 @@ impl Decoder {
     /// Moves content from `input` to `out`; true when the end was found, which is then gone from `input`.
     pub(crate) fn decode(&mut self, input: &mut BytesMut, out: &mut Vec<u8>) -> bool {
         let mut at = 0;
+        // Nearly all of it is content: room for it once, not again at each doubling.
+        out.reserve(input.len());
         while at < input.len() {
             if self.place == Place::Inside {
                 at = self.copy_run(input, at, out);
