@@ -19,9 +19,9 @@
 //! ```text
 //! commit -> jobs -> writer: one write, one fdatasync -> table (memory) -> the caller hears Ok
 //!                                                          |
-//!        update: table and line for the log in one step ---+--- finished within a second: gone, sled never knew
+//!        update: table and line for the log in one step ---+--- finished within 3 s: gone, sled never knew
 //!                                                          |
-//!                                     upkeep, each second: sled, flush, fdatasync, checkpoint
+//!                                     upkeep, each 3 s: sled, flush, fdatasync, checkpoint
 //! ```
 //!
 //! # Legal states on disk

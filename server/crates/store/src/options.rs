@@ -17,7 +17,7 @@ pub struct Options {
     pub min_free_octets: u64,
     /// Entries that the queue may hold.
     pub max_entries: u64,
-    /// An entry that is done within this time never touches sled.
+    /// An entry that is done within this time never touches sled: most first attempts, over the internet too, take one or two seconds.
     pub settle_delay: Duration,
     /// Recipients of entries that are kept in memory until sled has them: about 1 KiB each. Beyond, commits wait.
     pub memory_recipients: usize,
@@ -34,7 +34,7 @@ impl Options {
             inline_octets: 256 << 10,
             min_free_octets: 512 << 20,
             max_entries: 5_000_000,
-            settle_delay: Duration::from_secs(1),
+            settle_delay: Duration::from_secs(3),
             memory_recipients: 200_000,
             key_value: KvLimits::default(),
         }

@@ -1,6 +1,6 @@
 //! Brings what changed to sled, in steps that a crash may come between.
 //!
-//! 1. Changes that are older than a second go to sled in small batches.
+//! 1. Changes that are older than [`settle_delay`](crate::Options::settle_delay) go to sled in small batches.
 //! 2. Sled is flushed and its file synced.
 //! 3. The checkpoint says up to where the log is in sled; it never runs ahead of what is durable there and in the log.
 //! 4. What did not change meanwhile leaves the memory.

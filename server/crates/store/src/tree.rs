@@ -1,4 +1,4 @@
-//! The part of the index that is in sled: entries that have waited for more than a second, and their schedule.
+//! The part of the index that is in sled: entries that have waited for more than a few seconds, and their schedule.
 //!
 //! One tree, keys by their first octet; numbers in keys are big-endian, so that they sort.
 //!

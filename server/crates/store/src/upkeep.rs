@@ -105,7 +105,7 @@ impl Upkeep {
         let crowded = self.core.table.lock().weight() > self.core.options.memory_recipients / 2;
         let delay = if crowded { Duration::ZERO } else { self.core.options.settle_delay };
         let Some(before) = now.checked_sub(delay) else { return };
-        // A sync a second is enough while little waits.
+        // One sync in so long is enough while little waits.
         let due = now.duration_since(self.settled) >= delay;
         if due && let Err(error) = self.settler.settle(before) {
             tracing::error!(%error, "the index failed; it is opened again");
