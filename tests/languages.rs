@@ -36,7 +36,7 @@ fn tools(setup: &Setup) -> PathBuf {
     folder
 }
 
-fn with_tools(mut command: Command, setup: &Setup) -> Command {
+pub(crate) fn with_tools(mut command: Command, setup: &Setup) -> Command {
     let path = std::env::var("PATH").expect("a path");
     command.env("PATH", format!("{}:{path}", tools(setup).display()));
     // What compilers leave behind is of use to the next test.

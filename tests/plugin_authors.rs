@@ -291,6 +291,7 @@ fn bench_says_what_each_hook_costs() {
     for cost in [&json["hooks"][0], &json["message"], &json["session"]] {
         assert!(cost["calls"].as_u64() > Some(0) && cost["cpu-us"].as_f64() > Some(0.0), "{json}");
     }
+    assert!(json["hooks"][0]["host-calls"].as_f64() >= Some(1.0), "it counts in its store: {json}");
     let text = ok(plugin(&setup, &["bench", &file.to_string_lossy(), "--time", "50"]));
     assert!(text.contains("rcpt") && text.contains("session with a message"), "{text}");
 }

@@ -364,6 +364,9 @@ pub(crate) enum Plugin {
         /// The file to write
         #[arg(short, long, value_name = "F.wasm")]
         output: Option<PathBuf>,
+        /// Keep files and lines for the backtrace of a trap, in Rust and C; names are kept anyway
+        #[arg(long)]
+        debug: bool,
     },
     /// Write what C, Go and TypeScript need of the interface, as build does
     Bindings {

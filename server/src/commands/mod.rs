@@ -46,8 +46,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Plugin(Plugin::New { name, lang, dir, sdk }) => {
             plugin_project::begin(&name, &lang, dir.as_deref(), sdk.as_deref())
         }
-        Command::Plugin(Plugin::Build { dir, into, output }) => {
-            plugin_project::build(&dir, into.as_deref(), output.as_deref())
+        Command::Plugin(Plugin::Build { dir, into, output, debug }) => {
+            plugin_project::build(&dir, into.as_deref(), output.as_deref(), debug)
         }
         Command::Plugin(Plugin::Bindings { dir, check }) => plugin_project::bindings(&dir, check),
     }

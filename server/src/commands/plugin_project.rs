@@ -34,9 +34,9 @@ pub(crate) fn begin(name: &str, language: &str, folder: Option<&Path>, sdk: Opti
 }
 
 /// Builds a project, looks at what came out as a server would, and puts it in its place.
-pub(crate) fn build(folder: &Path, into: Option<&Path>, output: Option<&Path>) -> Result<()> {
+pub(crate) fn build(folder: &Path, into: Option<&Path>, output: Option<&Path>, lines: bool) -> Result<()> {
     let project = Project::open(folder)?;
-    let built = project.build()?;
+    let built = project.build(lines)?;
     let file = match (output, into) {
         (Some(file), _) => file.to_owned(),
         (None, Some(into)) => into.join(format!("{}.wasm", built.name)),

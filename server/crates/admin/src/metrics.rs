@@ -76,6 +76,7 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
     ),
     ("waxwing_plugin_instances", Gauge, "Instances of plugins now."),
     ("waxwing_plugin_calls_total", Counter, "Hooks that a plugin was asked."),
+    ("waxwing_plugin_host_calls_total", Counter, "Calls of the server's services by its hooks."),
     ("waxwing_plugin_verdicts_total", Counter, "What it answered."),
     (
         "waxwing_plugin_failures_total",
@@ -83,6 +84,11 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         "Hooks that failed, by kind: trap, memory, cpu, session-cpu, wall, busy (no place for an instance), edit, choice, abandoned.",
     ),
     ("waxwing_plugin_generation", Gauge, "The generation that sessions begin with."),
+    (
+        "waxwing_plugin_generations_alive",
+        Gauge,
+        "Generations in memory: that one, and those that sessions still use.",
+    ),
     ("waxwing_plugin_breaker_open", Gauge, "1 while it is left alone because it failed too often, else 0."),
     ("waxwing_plugin_rolled_back", Gauge, "1 while an older content runs in place of its file, else 0."),
     ("waxwing_plugin_idle_instances", Gauge, "Reused instances that wait for their next session."),
@@ -116,8 +122,9 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
 
 /// What is told of each plugin as it is now.
 type OfPlugin = fn(&plugin_host::PluginStatus) -> u64;
-const STATE_OF_A_PLUGIN: [(&str, OfPlugin); 5] = [
+const STATE_OF_A_PLUGIN: [(&str, OfPlugin); 6] = [
     ("waxwing_plugin_generation", |plugin| plugin.generation),
+    ("waxwing_plugin_generations_alive", |plugin| plugin.generations_alive),
     ("waxwing_plugin_breaker_open", |plugin| u64::from(plugin.breaker != "closed")),
     ("waxwing_plugin_rolled_back", |plugin| u64::from(plugin.rolled_back.is_some())),
     ("waxwing_plugin_idle_instances", |plugin| plugin.idle_instances),
@@ -282,6 +289,7 @@ impl Services {
         };
         for (name, counts) in [
             ("waxwing_plugin_calls_total", counts(|plugin| plugin.calls)),
+            ("waxwing_plugin_host_calls_total", counts(|plugin| plugin.host_calls)),
             ("waxwing_plugin_not_asked_total", counts(|plugin| plugin.not_asked)),
         ] {
             let counts: Vec<_> =

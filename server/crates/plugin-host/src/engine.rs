@@ -8,9 +8,13 @@
 //! much, each instance is mapped when it begins ([`Room::Single`]), and the log says which limit to lower.
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
 
 use crate::Limits;
+use crate::backtrace::MAX_CALLS;
 use crate::bindings::waxwing::mail;
 use crate::state::State;
 
@@ -104,6 +108,9 @@ fn common() -> Config {
         .memory_init_cow(true)
         .concurrency_support(false)
         .epoch_interruption(true)
+        // What a trap is told of: names, and lines where a component has them; not for an environment variable to say.
+        .wasm_backtrace_max_frames(Some(MAX_CALLS))
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .max_wasm_stack(GUEST_STACK_OCTETS)
         .async_stack_size(FIBER_STACK_OCTETS)
         .cranelift_opt_level(OptLevel::Speed);
@@ -113,19 +120,25 @@ fn common() -> Config {
 /// A linker with every interface that a plugin may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    mail::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::session::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::transaction::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::authentication::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::config::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::clock::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::random::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::metrics::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    mail::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    mail::types::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::session::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::transaction::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::authentication::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::log::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::config::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::clock::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::random::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::metrics::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::http::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
+}
+
+/// Each call of an interface of ours comes through here.
+fn counted(state: &mut State) -> &mut State {
+    state.spent.host_calls += 1;
+    state
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
+use crate::backtrace;
 use crate::ticker::OutOfCpu;
 
 /// Why a file is not (or no longer) a plugin.
@@ -102,7 +103,7 @@ impl Failure {
         if error.is::<OutOfCpu>() {
             return Self::Cpu(cpu);
         }
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+        let backtrace = backtrace::of(error);
         let reason = match error.downcast_ref::<Trap>() {
             Some(trap) => trap.to_string(),
             None => error.root_cause().to_string(),

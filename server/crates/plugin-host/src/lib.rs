@@ -19,6 +19,7 @@
 //! `hooks::SessionHooks::ask`).
 //! Known gaps: none.
 
+mod backtrace;
 mod bindings;
 mod cache;
 mod call;

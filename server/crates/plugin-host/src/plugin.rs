@@ -39,6 +39,7 @@ impl Plugin {
         stats: Arc<Stats>,
     ) -> Self {
         let (breaker, idle) = (Breaker::default(), Idle::default());
+        stats.generation_begins();
         Self { name: name.into(), generation, compiled, demands, options, limits, breaker, idle, stats }
     }
 
@@ -57,6 +58,12 @@ impl Plugin {
     /// What the failure policy says; nothing: go on.
     pub(crate) fn failure_verdict(&self) -> Option<Verdict> {
         self.options.on_failure.verdict(&self.name)
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.stats.generation_ends();
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct State {
 pub(crate) struct Spent {
     /// When the hook's wall time is over.
     pub(crate) deadline: Option<Instant>,
+    /// Calls of interfaces of `waxwing:mail`.
+    pub(crate) host_calls: u64,
     pub(crate) log_lines: u32,
     pub(crate) lines_lost: u32,
     pub(crate) dns_questions: u32,
@@ -106,6 +108,7 @@ impl State {
     /// Ends a hook: the session's facts are let go, and WASI's unfinished lines are logged.
     pub(crate) fn end_hook(&mut self) {
         self.log_output();
+        self.plugin.stats.used(&self.spent);
         if self.spent.lines_lost > 0 {
             self.warn_of_lost_lines();
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::history::Index;
 use crate::plugin::Plugin;
+use crate::state::Spent;
 use crate::{Grants, Isolation, Kept, OnFailure, RolledBack};
 
 const VERDICTS: [&str; 7] =
@@ -44,6 +45,8 @@ pub struct Status {
 pub struct PluginStatus {
     pub name: String,
     pub generation: u64,
+    /// Generations that are in memory: that one, and those that sessions began with and still use.
+    pub generations_alive: u64,
     /// SHA-256 of the file.
     pub hash: String,
     /// Octets of the file.
@@ -66,6 +69,10 @@ pub struct PluginStatus {
     pub not_asked: u64,
     /// How often each verdict was given.
     pub verdicts: BTreeMap<&'static str, u64>,
+    /// Calls of the host's services by its hooks, and octets of bodies that it had read, searched, digested and decoded, and that it wrote.
+    pub host_calls: u64,
+    pub body_read_octets: u64,
+    pub body_written_octets: u64,
     /// Microseconds of a hook with all its waiting.
     pub mean_us: f64,
     /// Half of the hooks took no longer than this, and 95 of a hundred no longer than that; upper bounds, from a histogram.
@@ -114,12 +121,16 @@ pub struct Refusal {
 /// Counts of one plugin's name.
 #[derive(Debug)]
 pub(crate) struct Stats {
+    generations: AtomicU64,
     calls: AtomicU64,
     failures: [AtomicU64; Failure::KINDS.len()],
     not_asked: AtomicU64,
     verdicts: [AtomicU64; VERDICTS.len()],
     total_ns: AtomicU64,
     max_ns: AtomicU64,
+    host_calls: AtomicU64,
+    body_read: AtomicU64,
+    body_written: AtomicU64,
     latency: Histogram,
     peak_memory: AtomicU64,
     last_error: Mutex<Option<String>>,
@@ -128,12 +139,16 @@ pub(crate) struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         Self {
+            generations: AtomicU64::default(),
             calls: AtomicU64::default(),
             failures: Default::default(),
             not_asked: AtomicU64::default(),
             verdicts: Default::default(),
             total_ns: AtomicU64::default(),
             max_ns: AtomicU64::default(),
+            host_calls: AtomicU64::default(),
+            body_read: AtomicU64::default(),
+            body_written: AtomicU64::default(),
             latency: Histogram::new(Histogram::SHORT_S),
             peak_memory: AtomicU64::default(),
             last_error: Mutex::default(),
@@ -160,8 +175,29 @@ impl Stats {
         *self.last_error.lock() = Some(failure.to_string());
     }
 
+    pub(crate) fn generation_begins(&self) {
+        self.generations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn generation_ends(&self) {
+        self.generations.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn not_asked(&self) {
         self.not_asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a hook has used of the host, however it ended.
+    pub(crate) fn used(&self, spent: &Spent) {
+        for (sum, more) in [
+            (&self.host_calls, spent.host_calls),
+            (&self.body_read, spent.body_read),
+            (&self.body_written, spent.body_octets),
+        ] {
+            if more > 0 {
+                sum.fetch_add(more, Ordering::Relaxed);
+            }
+        }
     }
 
     fn called(&self, took: Duration) {
@@ -183,6 +219,7 @@ pub(crate) fn of(plugin: &Plugin, index: Index) -> PluginStatus {
     PluginStatus {
         name: plugin.name.to_string(),
         generation: plugin.generation,
+        generations_alive: load(&stats.generations),
         hash: inspection.hash.clone(),
         size: inspection.size,
         hooks: inspection.hooks.clone(),
@@ -201,6 +238,9 @@ pub(crate) fn of(plugin: &Plugin, index: Index) -> PluginStatus {
             .collect(),
         not_asked: load(&stats.not_asked),
         verdicts: VERDICTS.iter().zip(&stats.verdicts).map(|(name, count)| (*name, load(count))).collect(),
+        host_calls: load(&stats.host_calls),
+        body_read_octets: load(&stats.body_read),
+        body_written_octets: load(&stats.body_written),
         mean_us: load(&stats.total_ns) as f64 / 1e3 / calls.max(1) as f64,
         p50_us: quantile_us(&latency, 0.5, max_us),
         p95_us: quantile_us(&latency, 0.95, max_us),

@@ -32,15 +32,26 @@ pub(crate) async fn try_out(shared: &Arc<Shared>, plugin: &Arc<Plugin>) -> Resul
         let memory = state.memory.refused.then_some(plugin.limits.memory_octets);
         Ok(match outcome {
             Ok(outcome) => outcome.map_err(LoadError::Init),
-            Err(error) => Err(LoadError::InitFailed(Failure::from_guest(&error, cpu, memory).to_string())),
+            Err(error) => Err(failed(plugin, &Failure::from_guest(&error, cpu, memory))),
         })
     };
     match Budgeted::new(trying, &meter, shared.ticker.awake(), clock::now(), wall).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
-            let failure: wasmtime::Error = error;
-            Err(LoadError::InitFailed(Failure::from_guest(&failure, cpu, None).to_string()))
+            let error: wasmtime::Error = error;
+            Err(failed(plugin, &Failure::from_guest(&error, cpu, None)))
         }
         Err(_) => Err(LoadError::InitFailed(Failure::Wall(wall).to_string())),
     }
+}
+
+/// The refusal says what went wrong; where, only the log.
+fn failed(plugin: &Plugin, failure: &Failure) -> LoadError {
+    if !failure.backtrace().is_empty() {
+        tracing::error!(
+            plugin = %plugin.name, hook = "init", generation = plugin.generation, reason = %failure,
+            backtrace = failure.backtrace(), "plugin failed"
+        );
+    }
+    LoadError::InitFailed(failure.to_string())
 }

@@ -38,14 +38,15 @@ impl Project {
         }
     }
 
-    /// Builds the component with the language's tools; what they leave behind lies in the project's `build/` or `target/`.
+    /// Builds the component with the language's tools; what they leave behind lies in the project's `build/` or `target/`. Names of
+    /// functions are kept, for the backtrace of a trap; with `lines` files and lines too, where the language has them: Rust and C.
     ///
     /// # Errors
     /// Says what is missing and how to get it, or what the compiler said.
-    pub fn build(&self) -> Result<Built, Fault> {
+    pub fn build(&self, lines: bool) -> Result<Built, Fault> {
         match self.language {
-            Language::Rust => build::rust::build(&self.folder),
-            Language::C => build::c::build(&self.folder),
+            Language::Rust => build::rust::build(&self.folder, lines),
+            Language::C => build::c::build(&self.folder, lines),
             Language::JavaScript | Language::TypeScript | Language::JavaScriptFull => {
                 build::javascript::build(&self.folder, self.language)
             }

@@ -1,6 +1,6 @@
 //! `transaction`, its envelope: who the message is from and for, with this hook's edits.
 
-use hooks::{RecipientAnswer, RecipientVerdict, TransactionFacts};
+use hooks::{RecipientAnswer, RecipientVerdict, Stage, TransactionFacts};
 use model::{Envelope, ReversePath};
 
 use crate::bindings::waxwing::mail::transaction::Recipient;
@@ -51,18 +51,31 @@ impl State {
         let (address, params) = (mailbox_in(address)?, params_in(params)?);
         let limit = self.plugin.limits.recipients;
         self.count_addition()?;
+        let original = self.replaced().map(|(_, original)| original);
         let envelope = self.envelope_mut()?;
         if envelope.recipients.len() >= limit {
             return Err(Error::Quota);
         }
-        Ok(envelope.add_recipient(address.clone(), address, params))
+        Ok(envelope.add_recipient(address.clone(), original.unwrap_or(address), params))
     }
 
     pub(super) fn drop_recipient(&mut self, id: u32) -> Result<(), Error> {
         self.check_recipient(id)?;
         self.envelope_mut()?.remove_recipient(id);
         self.overlay.recipients.remove(&id);
+        if let Some((asked, original)) = self.replaced() {
+            let added = self.envelope_mut()?.recipients.iter_mut().filter(|recipient| recipient.id > asked);
+            added.for_each(|recipient| recipient.original = original.clone());
+        }
         Ok(())
+    }
+
+    /// At rcpt, the recipient in question when it was taken out: its number, and the address that the client named. What is added then
+    /// stands in its place, and the client is told of the address that it knows.
+    fn replaced(&self) -> Option<(u32, model::Mailbox)> {
+        let asked = self.transaction.as_deref()?.envelope.recipients.last()?;
+        let is_there = self.envelope()?.recipients.iter().any(|recipient| recipient.id == asked.id);
+        (self.hook == Stage::Rcpt.name() && !is_there).then(|| (asked.id, asked.original.clone()))
     }
 
     pub(super) fn readdress_recipient(&mut self, id: u32, address: &Mailbox) -> Result<(), Error> {

@@ -146,6 +146,11 @@ async fn the_envelope_is_edited_and_checked() {
     assert_eq!(envelope.sender, model::ReversePath::Null);
     let left: Vec<_> = envelope.recipients.iter().map(|r| (r.id, r.address.to_string())).collect();
     assert_eq!(left, [(1, "carol@example.com".to_owned())]);
+    assert_eq!(
+        envelope.recipients[0].original.to_string(),
+        "bob@example.net",
+        "what takes the place of the recipient in question is told of under the name that the client knows"
+    );
     assert!(answer.content.is_none());
 }
 

@@ -11,7 +11,7 @@ const CLANGS: [&str; 6] = ["clang-21", "clang-20", "clang-19", "clang-18", "clan
 const MISSING: &str = "there is no clang that compiles for WebAssembly: run \
     `apt-get install clang-19 lld-19 libclang-rt-19-dev-wasm32 wasi-libc`, or what brings clang, lld and wasi-libc elsewhere";
 
-pub(crate) fn build(folder: &Path) -> Result<Built, Fault> {
+pub(crate) fn build(folder: &Path, lines: bool) -> Result<Built, Fault> {
     let world = interface::world(folder)?;
     Bindings::of(folder)?.write(folder)?;
     let clang = find_clang(folder).ok_or_else(|| Fault::Missing(MISSING.to_owned()))?;
@@ -30,7 +30,8 @@ pub(crate) fn build(folder: &Path) -> Result<Built, Fault> {
     command.args(["-Ibindings", "-Isrc"]);
     command.args(files(&folder.join("src"), &["c"])?).args(files(&folder.join("bindings"), &["c", "o"])?);
     // An overflowing stack traps instead of running into the data.
-    command.args(["-Wl,--stack-first", "-Wl,-z,stack-size=65536", "-Wl,--strip-debug", "-o"]).arg(&core);
+    command.args(["-Wl,--stack-first", "-Wl,-z,stack-size=65536"]);
+    command.arg(if lines { "-gline-tables-only" } else { "-Wl,--strip-debug" }).arg("-o").arg(&core);
     tool::run(&mut command, MISSING)?;
     let component = component::component(super::read(&core)?, None, None)?;
     Ok(Built { name: world.package, component })

@@ -19,8 +19,8 @@ pub(crate) fn build(folder: &Path) -> Result<Built, Fault> {
     }
     let core = super::work_folder(folder)?.join("core.wasm");
     let mut command = tool::command("go", folder);
-    // A shared library has no main that ends: the exports are called one by one.
-    command.args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&core).arg(".");
+    // Names stay for the backtrace of a trap; Go has no lines for WebAssembly. A shared library has no main that ends: the exports are called one by one.
+    command.args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-w", "-o"]).arg(&core).arg(".");
     command.env("GOOS", "wasip1").env("GOARCH", "wasm");
     tool::run(&mut command, MISSING)?;
     let component = component::component(super::read(&core)?, Some(&world), Some(PREVIEW1_ADAPTER))?;

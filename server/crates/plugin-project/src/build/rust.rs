@@ -12,7 +12,7 @@ const NO_CARGO: &str = "there is no cargo: install Rust with rustup (https://rus
 const NO_TARGET: &str =
     "Rust has no standard library for WebAssembly: run `rustup target add wasm32-unknown-unknown`";
 
-pub(crate) fn build(folder: &Path) -> Result<Built, Fault> {
+pub(crate) fn build(folder: &Path, lines: bool) -> Result<Built, Fault> {
     let Some(libraries) = tool::answers("rustc", &["--print", "target-libdir", "--target", TARGET], folder)
     else {
         return Err(Fault::Missing(NO_CARGO.to_owned()));
@@ -24,6 +24,11 @@ pub(crate) fn build(folder: &Path) -> Result<Built, Fault> {
     cargo.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     // Guests must not inherit what was meant for the server's build.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if lines {
+        cargo
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
+            .env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    }
     let output = tool::run(&mut cargo, NO_CARGO)?;
     let (name, file) = artifact(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| Fault::Project {
         path: folder.join("Cargo.toml"),
