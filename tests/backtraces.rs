@@ -20,7 +20,10 @@ fn failure(name: &str, component: &[u8]) -> String {
 
 #[test]
 fn a_rust_plugin_that_panics_or_recurses_is_shown_by_the_names_of_its_functions() {
-    for (guest, function) in [("trap", "trap::misbehave"), ("recursion", "recursion::deeper x")] {
+    // What was inlined shows by its lines alone, which these guests do not have.
+    for (guest, function) in
+        [("trap", "panic_fmt; trap::at; waxwing:mail/on-rcpt"), ("recursion", "recursion::deeper x")]
+    {
         let line = failure(guest, &std::fs::read(component(guest)).expect("a component"));
         assert!(line.contains(function), "{guest}: {line}");
         assert!(line.len() < 6_000 && !line.contains("17h"), "hashes say nothing: {line}");

@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod backtraces;
 mod benchmark;
 mod bundled_plugins;
 mod bundled_plugins_http;
@@ -35,12 +36,14 @@ mod next_hops;
 mod pipes;
 mod plugin_authors;
 mod plugin_commands;
+mod plugin_extremes;
 mod plugin_http;
 mod privileges;
 mod proxy_protocol;
 mod rates;
 mod relay_control;
 mod relay_grants;
+mod replacements;
 mod rewriting;
 mod routes;
 mod sandbox;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod dependencies;
+mod lessons;
 mod threats;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,6 +13,7 @@ mod guest;
 mod hot_load;
 mod http;
 mod isolation;
+mod lessons;
 mod recipients;
 mod refusals;
 mod released;
