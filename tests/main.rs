@@ -48,6 +48,7 @@ mod rewriting;
 mod routes;
 mod sandbox;
 mod sender_auth;
+mod sender_reports;
 mod service_manager;
 mod single_recipients;
 mod submission;

@@ -157,6 +157,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         let limits = &config.plugins.limits;
         (limits.instances, limits.table_elements, limits.memory_octets.max(1 << 30))
     };
+    // Counting begins with the start; that it ends, and what is told, is swapped.
+    let tells =
+        |config: &Config| [config.outbound.tls_report.is_some(), config.outbound.dmarc_report.is_some()];
+    let begins = |old: &Config, new: &Config| tells(old).iter().zip(tells(new)).any(|(was, is)| is && !was);
     let changes = [
         ("data-dir", old.data_dir != new.data_dir),
         ("the names and addresses of listeners", bound(old) != bound(new)),
@@ -170,6 +174,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
             (old.plugins.compile_threads, old.plugins.kept_generations)
                 != (new.plugins.compile_threads, new.plugins.kept_generations),
         ),
+        ("reports that were off: tls-report, sender-auth.reports", begins(old, new)),
         ("log", old.log != new.log),
         ("metrics", old.metrics != new.metrics),
         ("web.bind", old.web.bind != new.web.bind),

@@ -109,7 +109,7 @@ struct Bound {
     authenticator: Authenticator,
 }
 
-async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
+async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
     let Bound { sockets, mut metrics, mut web, held, sandbox, tls, authenticator } = bound;
     let started = clock::wall();
     let mut signals = Signals::listen()?;
@@ -142,6 +142,7 @@ async fn run(config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> 
         Arc::clone(&resolver),
         told,
     );
+    config.inbound.sender_ledger = engine.sender_ledger();
     let services = inbound::Services {
         store: Arc::clone(&queue),
         courier: Arc::new(engine.clone()),

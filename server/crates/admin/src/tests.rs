@@ -35,6 +35,7 @@ async fn services() -> Services {
         relay_networks: Vec::new(),
         authenticator: None,
         relay_grants: Arc::default(),
+        sender_ledger: None,
         forwarding: None,
         senders: None,
         local: Arc::new(

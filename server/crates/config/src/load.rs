@@ -118,6 +118,7 @@ impl Config {
             relay_networks: network::relay_networks(&root),
             // What was granted while the server ran is no part of the file.
             relay_grants: Arc::default(),
+            sender_ledger: None,
             forwarding: None,
             local: Arc::new(domains.accounts?),
             senders: senders::senders(&root, hostname.as_str()),
@@ -132,6 +133,8 @@ impl Config {
         let mut outbound = delivery::outbound(&root, &hostname, &data_dir, domains.deliver);
         outbound.retry = limits::retry(&queue);
         outbound.reports = reports::reports(&root, &queue, &inbound.local);
+        outbound.dmarc_report = senders::dmarc_report(inbound.senders.as_deref(), &data_dir);
+        outbound.signers = inbound.senders.as_ref().map(|rules| rules.signers.clone()).unwrap_or_default();
         // A message that may come in may go out.
         outbound.limits.hops = inbound.limits.hops;
         let bound = inbound.listeners.iter().flat_map(|listener| &listener.bind).map(SocketAddr::ip);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use model::{Domain, Mailbox};
 use outbound::{Limits, LocalDomains, MtaStsOptions, Options, TlsReportOptions};
+use reporting::Reporter;
 use smtp::client::Timeouts;
-use tls_policy::report::Reporter;
 
 use crate::reader::Table;
 use crate::route::{TLS_LEVELS, routes};
@@ -39,19 +39,23 @@ pub(crate) fn outbound(root: &Table<'_>, hostname: &str, data_dir: &Path, local:
 
 /// `[tls-report]`; nothing when no reports are sent.
 fn tls_report(root: &Table<'_>, hostname: &str, data_dir: &Path) -> Option<TlsReportOptions> {
-    let table = root.table("tls-report", "tls-report");
-    let mut is_enabled = false;
+    let reporter = reporter(&root.table("tls-report", "tls-report"), hostname)?;
+    Some(TlsReportOptions { folder: data_dir.join("tls-report"), reporter })
+}
+
+/// Who reports to other domains, in a table of a kind of reports; nothing when they are not enabled.
+pub(crate) fn reporter(table: &Table<'_>, hostname: &str) -> Option<Reporter> {
+    let (mut is_enabled, mut spread) = (false, 4 * 60 * MINUTE);
     table.set_bool("enabled", &mut is_enabled);
     let contact = table.parse("contact", Mailbox::parse);
     let organization = table.text("organization").map(|(_, text)| text.to_owned());
+    table.set_duration("spread", &mut spread, Duration::ZERO..=12 * 60 * MINUTE);
     let hostname = Domain::parse(hostname).map_or_else(|_| hostname.to_owned(), |name| name.to_ascii());
-    is_enabled.then(|| TlsReportOptions {
-        folder: data_dir.join("tls-report"),
-        reporter: Reporter {
-            organization: organization.unwrap_or_else(|| hostname.clone()),
-            contact: contact.map_or_else(|| format!("postmaster@{hostname}"), |contact| contact.to_string()),
-            hostname,
-        },
+    is_enabled.then(|| Reporter {
+        organization: organization.unwrap_or_else(|| hostname.clone()),
+        contact: contact.map_or_else(|| format!("postmaster@{hostname}"), |contact| contact.to_string()),
+        hostname,
+        spread,
     })
 }
 

@@ -1,12 +1,15 @@
-//! `[sender-auth]` and `[[dkim]]`.
+//! `[sender-auth]`, `[sender-auth.reports]` and `[[dkim]]`.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Domain;
-use sender_auth::{Action, Key, Limits, NamedKey, Policy, Rules, Signers, Verifier};
+use model::{Domain, Timestamp};
+use outbound::DmarcReportOptions;
+use sender_auth::{Action, Key, Limits, NamedKey, Policy, Reports, Rules, Signers, Verifier};
 
+use crate::outbound::reporter;
 use crate::reader::Table;
 
 /// Keys that one configuration may have.
@@ -26,6 +29,7 @@ pub(crate) fn senders(root: &Table<'_>, hostname: &str) -> Option<Arc<Rules>> {
     table.set_choice("dmarc", &mut policy.dmarc, &ACTIONS);
     table.set_choice("spf", &mut policy.spf, &ACTIONS);
     table.set_choice("dkim", &mut policy.dkim, &ACTIONS);
+    table.set_choice("reverse-dns", &mut policy.reverse_dns, &ACTIONS);
     let sealers = table.list("trusted-sealers", domain).unwrap_or_default();
     policy.trusted_sealers = sealers.into_iter().map(|(_, sealer)| sealer).collect();
     let mut limits = Limits::default();
@@ -38,12 +42,22 @@ pub(crate) fn senders(root: &Table<'_>, hostname: &str) -> Option<Arc<Rules>> {
     {
         item.fault(format!("there is no [[dkim]] of {sealer}"));
     }
-    let verifier = check.then(|| Verifier::new(hostname, limits)).transpose();
-    let verifier = verifier.unwrap_or_else(|error| {
-        root.missing("sender-auth", &format!("cannot be set up: {error}"));
-        None
-    });
-    Some(Arc::new(Rules { verifier, policy, authserv_id, signers: Signers::new(keys, sealer) }))
+    let verifier = check.then(|| Verifier::new(hostname, limits));
+    let reports = reports(&table.table("reports", "sender-auth.reports"), hostname);
+    Some(Arc::new(Rules { verifier, policy, authserv_id, signers: Signers::new(keys, sealer), reports }))
+}
+
+/// Who tells domains of mail in their name; nothing when nobody does.
+fn reports(table: &Table<'_>, hostname: &str) -> Option<Reports> {
+    let mut failures_per_hour = 0;
+    table.set_count("failures-per-hour", &mut failures_per_hour, 0..=10_000);
+    Some(Reports { reporter: reporter(table, hostname)?, failures_per_hour })
+}
+
+/// How delivery sends what was counted.
+pub(crate) fn dmarc_report(rules: Option<&Rules>, data_dir: &Path) -> Option<DmarcReportOptions> {
+    let reports = rules?.reports.as_ref()?;
+    Some(DmarcReportOptions { folder: data_dir.join("dmarc-report"), reporter: reports.reporter.clone() })
 }
 
 fn keys(root: &Table<'_>) -> Vec<NamedKey> {
@@ -64,13 +78,19 @@ fn keys(root: &Table<'_>) -> Vec<NamedKey> {
                 None
             }
         });
+        let (from, until) = (table.parse("from", time), table.parse("until", time));
+        if let (Some(from), Some(until), Some(item)) = (from, until, table.get("until"))
+            && until <= from
+        {
+            item.fault("is not after `from`");
+        }
         let (Some(domain), Some(selector), Some(key)) = (domain, selector, key) else { continue };
         if !names.insert((domain.clone(), selector.clone()))
             && let Some(item) = table.get("selector")
         {
             item.fault(format!("{domain} has another key of this name"));
         }
-        keys.push(NamedKey { domain, selector, key });
+        keys.push(NamedKey { domain, selector, key, from, until });
     }
     keys
 }
@@ -92,6 +112,20 @@ fn selector(text: &str) -> Result<String, String> {
         true => Ok(text.to_ascii_lowercase()),
         false => Err(format!("\"{text}\" is no selector: letters, digits and hyphens")),
     }
+}
+
+/// A day in UTC, from its midnight on, or a moment.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let day = text.parse::<jiff::civil::Date>().map(|day| day.to_zoned(jiff::tz::TimeZone::UTC));
+    let moment = match (text.parse::<jiff::Timestamp>(), day) {
+        (Ok(moment), _) => Some(moment),
+        (_, Ok(Ok(day))) => Some(day.timestamp()),
+        _ => None,
+    };
+    let ms = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok());
+    ms.map(Timestamp).ok_or_else(|| {
+        format!("\"{text}\" is no day and no moment, as in 2026-12-31 or 2026-12-31T12:00:00Z")
+    })
 }
 
 fn authserv_id(text: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use accounts::{Channel, Exchange, Failure, Moment, Step, User};
 use hooks::{Protocol, Request, Stage};
 use model::Reply;
+use sender_auth::Outcome;
 use smtp::server::Answer;
 use smtp::{ClientAttributes, Known};
 use tracing::{info, warn};
@@ -119,6 +120,8 @@ impl Connection {
         }
         take_over(&mut facts.peer_name, client.name);
         take_over(&mut facts.helo, client.helo);
+        // The proxy has looked for the name, or nobody has.
+        self.reverse_dns = if facts.peer_name.is_some() { Outcome::Pass } else { Outcome::None };
         facts.auth_user = user.as_ref().map(|user| user.name.to_string());
         (facts.auth_mechanism, facts.protocol) = (None, Protocol::default());
         self.session.set_authenticated(user.is_some());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use accounts::User;
 use hooks::{Protocol, Request, SessionFacts, SessionHooks, TlsFacts};
+use sender_auth::Outcome;
 use smtp::server::{Channel, CloseReason, Session};
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) live: LiveSession,
     /// What the TLS handshake said.
     pub(crate) tls: Option<tls::Facts>,
+    /// What looking for the client's name came to.
+    pub(crate) reverse_dns: Outcome,
     /// Whether the client may speak for others.
     may_xclient: bool,
     /// Who speaks, where nobody has to be asked.
@@ -87,6 +90,7 @@ impl Connection {
             live: shared.live.begin(&facts, clock::wall()),
             facts: Arc::new(facts),
             tls: None,
+            reverse_dns: Outcome::None,
             may_xclient: listener.xclient.iter().any(|network| network.contains(&peer.ip())),
             insider,
             user: None,

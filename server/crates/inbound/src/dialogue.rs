@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hooks::{News, Protocol, Request, Stage};
 use message::ShapeLimits;
 use model::{Content, ForwardPath, Param, Reply, ReversePath};
+use sender_auth::Outcome;
 use smtp::server::{Answer, Event};
 use tracing::info;
 
@@ -56,6 +57,11 @@ impl Connection {
         if self.options.reverse_dns && is_global(self.facts.peer.ip()) {
             let lookup = dns::confirmed_name(&*self.shared.services.resolver, self.facts.peer.ip());
             let name = tokio::time::timeout(self.options.limits.reverse_dns_timeout, lookup).await;
+            self.reverse_dns = match name {
+                Ok(Ok(Some(_))) => Outcome::Pass,
+                Ok(Ok(None)) => Outcome::Fail,
+                Ok(Err(_)) | Err(_) => Outcome::TempError,
+            };
             Arc::make_mut(&mut self.facts).peer_name = name.ok().and_then(Result::ok).flatten();
             self.live.knows(&self.facts);
         }

@@ -32,6 +32,7 @@ mod proxy;
 mod rates;
 mod reception;
 mod refusals;
+mod sender_reports;
 mod senders;
 mod server;
 mod sockets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use accounts::{Authenticator, LocalDomains, Srs};
 use ipnet::IpNet;
 use message::ShapeLimits;
-
+use sender_auth::report::Ledger;
 use sender_auth::{Action, Rules};
 
 use crate::grants::RelayGrants;
@@ -30,6 +30,8 @@ pub struct Options {
     pub forwarding: Option<Arc<Srs>>,
     /// How senders are checked, and what is signed; nothing: neither.
     pub senders: Option<Arc<Rules>>,
+    /// Where messages in the names of domains are counted that want to be told; nothing: nowhere. A reload keeps that of before.
+    pub sender_ledger: Option<Arc<Ledger>>,
     /// Who may authenticate, and how; nothing: nobody.
     pub authenticator: Option<Authenticator>,
     pub limits: Limits,

@@ -20,6 +20,7 @@ use crate::connection::Connection;
 use crate::dialogue::is_global;
 use crate::fate::Fate;
 use crate::options::{Kind, Options};
+use crate::sender_reports;
 
 impl Connection {
     /// Checks the message that is whole now. Anything but `Proceed` is its end.
@@ -34,6 +35,7 @@ impl Connection {
                 let origin = Origin {
                     client: self.facts.peer.ip(),
                     client_name: self.facts.peer_name.as_deref(),
+                    reverse_dns: self.reverse_dns,
                     helo: self.facts.helo.as_deref().unwrap_or_default(),
                     sender: &transaction.envelope().sender,
                 };
@@ -42,7 +44,12 @@ impl Connection {
             _ => Ok(None),
         };
         match checked {
-            Ok(Some(checked)) => self.take_findings(checked),
+            Ok(Some(checked)) => {
+                let ledger = self.options.sender_ledger.as_deref();
+                let about = (&checked.evaluation, &checked.content);
+                sender_reports::note(&self.shared, ledger, &rules, about, limit.unwrap_or_default());
+                self.take_findings(checked)
+            }
             Ok(None) => match rules.cleaned(content) {
                 Ok(content) => self.keep(content),
                 Err(error) => self.unreadable(&error),

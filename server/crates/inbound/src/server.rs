@@ -20,6 +20,7 @@ use crate::live::Live;
 use crate::options::{Options, Services};
 use crate::rates::Rates;
 use crate::reception::ContentMemory;
+use crate::sender_reports::FailureBudget;
 use crate::sockets::Sockets;
 use crate::stats::{Stats, StatsSnapshot};
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) content_memory: Arc<ContentMemory>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) live: Arc<Live>,
+    pub(crate) failures_told: FailureBudget,
     /// Who may check a password now.
     pub(crate) password_checks: Semaphore,
     /// How long a reply may wait for a client that does not read.
@@ -102,6 +104,7 @@ impl Server {
             content_memory: Arc::new(ContentMemory::new()),
             stats: Arc::default(),
             live: Arc::default(),
+            failures_told: FailureBudget::default(),
             password_checks: Semaphore::new(PASSWORD_CHECKS),
             write_timeout: WRITE_TIMEOUT,
             // Session ids of one run rise, and do not meet those of the run before.
@@ -136,6 +139,7 @@ impl Server {
     /// is not in the new options turns its clients away.
     pub fn replace_options(&self, mut options: Options) {
         options.relay_grants = self.relay_grants();
+        options.sender_ledger = self.shared.options().sender_ledger.clone();
         self.shared.rates.replace(&options.limits.rates);
         self.shared.options.store(Arc::new(options));
     }

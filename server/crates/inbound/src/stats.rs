@@ -13,7 +13,7 @@ const VERDICTS: [&str; 7] =
     ["proceed", "accept", "reject", "tempfail", "discard", "quarantine", "disconnect"];
 
 /// What is checked of a sender, as it is counted.
-const METHODS: [&str; 5] = ["spf-helo", "spf", "dkim", "arc", "dmarc"];
+const METHODS: [&str; 6] = ["iprev", "spf-helo", "spf", "dkim", "arc", "dmarc"];
 
 /// Why a connection got no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,11 +156,12 @@ impl Stats {
 
     /// A message's sender was checked.
     pub(crate) fn checked(&self, evaluation: &Evaluation) {
-        let helo = evaluation.spf_helo.outcome;
+        let (name, helo) = (evaluation.reverse_dns, evaluation.spf_helo.outcome);
         // Of several signatures the one that did best, which is what a message goes by.
         let dkim = evaluation.dkim.iter().map(|finding| finding.outcome);
         let dkim = dkim.min_by_key(|outcome| *outcome != Outcome::Pass).unwrap_or_default();
-        let found = [helo, evaluation.spf.outcome, dkim, evaluation.arc.outcome, evaluation.dmarc.outcome];
+        let found =
+            [name, helo, evaluation.spf.outcome, dkim, evaluation.arc.outcome, evaluation.dmarc.outcome];
         for (counts, outcome) in self.found.iter().zip(found) {
             count(&counts[outcome as usize]);
         }

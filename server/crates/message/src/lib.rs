@@ -13,6 +13,7 @@ mod draft;
 mod dsn;
 mod field;
 mod header_block;
+mod letter;
 mod mime;
 mod shape;
 mod splice;
@@ -27,6 +28,7 @@ pub use dsn::{
 };
 pub use field::{HeaderError, MAX_LINE_OCTETS, write_field};
 pub use header_block::{Field, HeaderBlock};
+pub use letter::{Letter, LetterPart};
 pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};
 pub use shape::{ShapeError, ShapeLimits, check_shape};
 pub use splice::BodyError;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use model::{Content, LateMode, Reply};
 use queue::Entry;
+use sender_auth::Signers;
 use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction, Unsendable};
 use tls::client::Agreed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -122,7 +123,7 @@ impl Connection {
     }
 
     /// Gives a message to its recipients, in as many transactions as the peer wants to have of it. Afterwards [`Self::is_ready`] says
-    /// whether the connection is still good. Content that the peer takes only when it is encoded is encoded.
+    /// whether the connection is still good. Content that the peer takes only when it is encoded is encoded, and signed again.
     ///
     /// # Errors
     /// As [`Self::transact`].
@@ -130,9 +131,10 @@ impl Connection {
         &mut self,
         transaction: &Transaction<'_>,
         content: &Content,
+        signers: &Signers,
     ) -> io::Result<Vec<Fate>> {
         if self.session.wants_seven_bit(transaction) {
-            return match conversion::to_seven_bit(content.clone()).await? {
+            return match conversion::to_seven_bit(content.clone(), signers.clone()).await? {
                 Ok(encoded) => {
                     let params = conversion::without_body(transaction.sender_params);
                     let size = encoded.len();

@@ -4,14 +4,18 @@ use std::io;
 
 use message::ConversionError;
 use model::{Content, Param};
+use sender_auth::Signers;
 
-/// The content in 7 bits, or why there is none; made on a thread that may wait.
+/// The content in 7 bits, or why there is none; made on a thread that may wait. Signatures of ours are made again.
 ///
 /// # Errors
-/// The content cannot be read.
-pub(crate) async fn to_seven_bit(content: Content) -> io::Result<Result<Content, &'static str>> {
-    let convert = move || match message::to_seven_bit(content) {
-        Ok(encoded) => Ok(Ok(encoded)),
+/// The content cannot be read, or a key fails.
+pub(crate) async fn to_seven_bit(
+    content: Content,
+    signers: Signers,
+) -> io::Result<Result<Content, &'static str>> {
+    let convert = move || match message::to_seven_bit(content.clone()) {
+        Ok(encoded) => Ok(Ok(signers.renewed(&content, encoded)?)),
         Err(ConversionError::Source(error)) => Err(error),
         Err(ConversionError::Impossible(why)) => Ok(Err(why)),
     };

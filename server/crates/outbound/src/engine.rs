@@ -11,12 +11,14 @@ use hooks::{DeliveryHooks, NoHooks};
 use model::{Content, QueueId, Reply};
 use parking_lot::{Mutex, RwLock};
 use queue::{Courier, Entry, Store};
-use tls_policy::report::Ledger;
-use tls_policy::{Https, MtaSts};
+use reporting::Ledger;
+use sender_auth::report as senders;
+use tls_policy::{Https, MtaSts, report as sessions};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::active::{Active, Job, Pass, priority};
 use crate::control::Applied;
+use crate::daily;
 use crate::destination::Destination;
 use crate::lookups::Lookups;
 use crate::options::{Limits, MtaStsOptions, Options};
@@ -27,7 +29,6 @@ use crate::site::Site;
 use crate::stats::{Counters, Stats};
 use crate::tasks::Tasks;
 use crate::telling::{self, Teller};
-use crate::tls_report;
 use crate::worker;
 
 /// The delivery engine. Clones are the same engine.
@@ -56,7 +57,9 @@ pub(crate) struct Inner {
     parked: AtomicUsize,
     pub(crate) tasks: Arc<Tasks>,
     /// Counts sessions, when domains are to be told.
-    pub(crate) ledger: Option<Arc<Ledger>>,
+    pub(crate) ledger: Option<Arc<sessions::Ledger>>,
+    /// Counts messages in the names of domains, when those are to be told.
+    senders: Option<Arc<senders::Ledger>>,
     is_stopping: AtomicBool,
     has_halted: AtomicBool,
     stopped: Notify,
@@ -90,7 +93,10 @@ impl Engine {
     ) -> Self {
         let deliveries = Arc::new(Semaphore::new(options.limits.deliveries.clamp(1, Semaphore::MAX_PERMITS)));
         let (teller, waiting) = Teller::new();
-        let ledger = options.tls_report.as_ref().map(|told| Arc::new(Ledger::open(told.folder.clone())));
+        let sessions = options.tls_report.as_ref().map(|told| &told.folder);
+        let ledger = sessions.map(|folder| Arc::new(Ledger::open(folder.clone(), sessions::ROOM)));
+        let messages = options.dmarc_report.as_ref().map(|told| &told.folder);
+        let senders = messages.map(|folder| Arc::new(Ledger::open(folder.clone(), senders::ROOM)));
         let inner = Arc::new(Inner {
             mta_sts: RwLock::new(finder(&options, &resolver)),
             options: RwLock::new(options),
@@ -108,6 +114,7 @@ impl Engine {
             parked: AtomicUsize::new(0),
             tasks: Arc::default(),
             ledger,
+            senders,
             is_stopping: AtomicBool::new(false),
             has_halted: AtomicBool::new(false),
             stopped: Notify::new(),
@@ -117,9 +124,17 @@ impl Engine {
         tokio::spawn(telling::run(hooks, waiting));
         inner.tasks.spawn(scheduler::run(Arc::clone(&inner)));
         if let Some(ledger) = inner.ledger.clone() {
-            inner.tasks.spawn(tls_report::run(Arc::clone(&inner), ledger));
+            inner.tasks.spawn(daily::run(Arc::clone(&inner), ledger));
+        }
+        if let Some(ledger) = inner.senders.clone() {
+            inner.tasks.spawn(daily::run(Arc::clone(&inner), ledger));
         }
         Self { inner }
+    }
+
+    /// Where messages are counted that came in the names of domains; nothing when the start's options tell nobody.
+    pub fn sender_ledger(&self) -> Option<Arc<senders::Ledger>> {
+        self.inner.senders.clone()
     }
 
     /// Swaps the options; attempts under way keep the old ones. `limits.deliveries` keeps its first value.

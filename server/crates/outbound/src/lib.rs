@@ -22,8 +22,10 @@ mod active;
 mod connection;
 mod control;
 mod conversion;
+mod daily;
 mod demand;
 mod destination;
+mod dmarc_report;
 mod engine;
 mod line;
 mod link;
@@ -66,8 +68,8 @@ pub use demand::TlsLevel;
 pub use engine::Engine;
 pub use maildir::{MaildirPattern, PatternError};
 pub use options::{
-    DeliverTo, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, MtaStsOptions, Options,
-    TlsReportOptions,
+    DeliverTo, DmarcReportOptions, HostPort, HostPortError, Limits, LmtpAddress, LocalDomains, MtaStsOptions,
+    Options, TlsReportOptions,
 };
 pub use pipe::Pipe;
 pub use pipe_argument::{PipeArgument, PipeArgumentError};

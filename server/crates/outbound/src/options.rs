@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use model::Domain;
 use queue::RetrySchedule;
+use reporting::Reporter;
+use sender_auth::Signers;
 use smtp::client::Timeouts;
 use tls::client::Connector;
-use tls_policy::report::Reporter;
 
 use crate::demand::TlsLevel;
 use crate::maildir::MaildirPattern;
@@ -185,6 +186,14 @@ pub struct TlsReportOptions {
     pub reporter: Reporter,
 }
 
+/// How domains are told what became of mail in their name (DMARC).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DmarcReportOptions {
+    /// A folder of the counts' own; that of the start counts.
+    pub folder: PathBuf,
+    pub reporter: Reporter,
+}
+
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -212,6 +221,10 @@ pub struct Options {
     pub mta_sts: Option<MtaStsOptions>,
     /// Nothing: sessions are not counted, and nobody is told.
     pub tls_report: Option<TlsReportOptions>,
+    /// Nothing: nobody is told of mail in their name.
+    pub dmarc_report: Option<DmarcReportOptions>,
+    /// The keys that sign reports of all kinds.
+    pub signers: Signers,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub reports: ReportOptions,
@@ -234,6 +247,8 @@ impl Options {
             dane: true,
             mta_sts: None,
             tls_report: None,
+            dmarc_report: None,
+            signers: Signers::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             reports: ReportOptions::default(),

@@ -58,6 +58,7 @@ pub(crate) async fn commit(
     let (envelope_id, arrival) = (entry.sender_param("ENVID").map(str::to_owned), entry.arrived);
     let template = options.reports.template.clone();
     let is_smtputf8 = entry.sender_param("SMTPUTF8").is_some();
+    let signers = options.signers.clone();
     // What is returned of the message may have to be read from the disk.
     let write = move || -> Result<Report, StoreError> {
         let original = content.map_or_else(|| reader.content(failed_id), Ok)?;
@@ -80,6 +81,9 @@ pub(crate) async fn commit(
         if report.content.source().as_bytes().is_none() {
             // The message's place on the disk may be given away once it is finished.
             report.content = Content::from(report.content.to_bytes()?);
+        }
+        if let Some(signed) = signers.sign(&report.content, now)? {
+            report.content = signed;
         }
         Ok(report)
     };

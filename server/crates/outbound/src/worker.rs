@@ -261,7 +261,7 @@ impl Worker {
         if was_used {
             Counters::add(&counters.transactions_reused);
         }
-        let fates = match connection.deliver(&transaction, content).await {
+        let fates = match connection.deliver(&transaction, content, &options.signers).await {
             Ok(fates) => fates,
             Err(error) => {
                 tracing::error!(queue_id = %entry.id, %error, "the content cannot be read");

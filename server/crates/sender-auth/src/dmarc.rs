@@ -1,7 +1,8 @@
 //! DMARC: whether what passed is of the domain that the reader sees, and what that domain asks for.
 //!
 //! Standards: RFC 7489, and 9989 in its place where they differ: the organisational domain is found by walking up the tree of DNS, not
-//! by a list of suffixes, and `pct` is gone but for `pct=0`, which asks for one step less, as `t=y` does.
+//! by a list of suffixes. `pct`, which 9989 has no more, is still obeyed: what falls outside of the share is treated one step milder, as all is
+//! with `t=y`.
 //! A message with several author domains is judged by each of them, and the worst counts.
 //! Limits: [`MAX_AUTHORS`]; eight names a walk.
 
@@ -11,6 +12,8 @@ use mail_auth::dmarc::{Dmarc, Policy};
 use mail_auth::{
     AuthenticatedMessage, DkimOutput, DmarcOutput, DmarcResult, Error, MessageAuthenticator, SpfOutput, Txt,
 };
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
 
 use crate::lookups::{Lookups, Question};
 use crate::outcome::Outcome;
@@ -22,7 +25,8 @@ const MAX_AUTHORS: usize = 4;
 const WALK: usize = 8;
 
 /// What a domain asks for, for mail that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Disposition {
     #[default]
     None,
@@ -40,6 +44,15 @@ impl Disposition {
     }
 }
 
+/// Why less is done than a domain's policy says: it asks for that itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lowered {
+    /// It only tests the policy (`t=y`).
+    Test,
+    /// The message is not of the share that the policy is for (`pct`).
+    Sample,
+}
+
 /// The verdict on the author's domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DmarcFinding {
@@ -49,6 +62,8 @@ pub struct DmarcFinding {
     pub reason: Option<&'static str>,
     /// What the domain asks for.
     pub policy: Disposition,
+    /// Why that is a step below what its policy says.
+    pub lowered: Option<Lowered>,
     /// Whether an aligned signature passed.
     pub dkim_aligned: bool,
     /// Whether an aligned sender passed.
@@ -91,7 +106,7 @@ fn is_dmarc(record: &str) -> bool {
 }
 
 /// The names at which a walk asks, the longest first.
-fn walk(domain: &str) -> Vec<String> {
+pub(crate) fn walk(domain: &str) -> Vec<String> {
     let labels: Vec<&str> = domain.split('.').filter(|label| !label.is_empty()).collect();
     if labels.is_empty() {
         return Vec::new();
@@ -205,17 +220,23 @@ async fn finding(lookups: &Lookups<'_>, author: &str, output: &DmarcOutput) -> D
             .find(|(_, text)| Dmarc::parse(text.as_bytes()).is_ok_and(|parsed| parsed == *record))
     });
     let mut policy = disposition(output.policy());
+    let mut why = None;
     if let (Some(parsed), Some((owner, text))) = (output.dmarc_record(), &record) {
         if parsed.np != parsed.sp && *owner != author && !exists(lookups, author).await {
             policy = lowered(disposition(parsed.np), parsed.t);
         }
-        policy = lowered(policy, asks_for_none(text));
+        why = parsed.t.then_some(Lowered::Test);
+        if !parsed.t && is_left_out(text, rand::rng().random_range(0..100)) {
+            why = (policy != Disposition::None).then_some(Lowered::Sample);
+            policy = lowered(policy, true);
+        }
     }
     DmarcFinding {
         domain: author.to_owned(),
         outcome,
         reason,
         policy,
+        lowered: why,
         dkim_aligned: *output.dkim_result() == DmarcResult::Pass,
         spf_aligned: *output.spf_result() == DmarcResult::Pass,
         record,
@@ -228,10 +249,12 @@ async fn exists(lookups: &Lookups<'_>, domain: &str) -> bool {
     !matches!(lookups.addresses(domain), Some(Err(dns::DnsError::NxDomain)))
 }
 
-//= RFC 9989 appendix A.6: `pct=0` was said where `t=y` is meant.
-fn asks_for_none(record: &str) -> bool {
+/// Whether a message that drew this, of a hundred, is outside of the share that the policy is for.
+fn is_left_out(record: &str, drawn: u8) -> bool {
+    //= RFC 7489 section 6.6.4: what `pct` leaves out is treated one step milder; RFC 9989 appendix A.6 keeps that for `pct=0`.
     let list = crate::tags::tags(record.as_bytes()).unwrap_or_default();
-    crate::tags::value(&list, "pct") == Some("0")
+    let share = crate::tags::value(&list, "pct").and_then(|share| share.parse::<u8>().ok());
+    drawn >= share.filter(|share| *share <= 100).unwrap_or(100)
 }
 
 fn lowered(policy: Disposition, is_test: bool) -> Disposition {
@@ -253,6 +276,17 @@ fn disposition(policy: Policy) -> Disposition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_the_messages_is_outside_of_the_policy() {
+        let left_out = |record: &str| (0..100).filter(|drawn| is_left_out(record, *drawn)).count();
+        for (pct, count) in [("; pct=0", 100), ("; pct=30", 70), ("; pct=100", 0), ("", 0)] {
+            assert_eq!(left_out(&format!("v=DMARC1; p=reject{pct}")), count, "{pct}");
+        }
+        for bad in ["; pct=101", "; pct=-1", "; pct=x", "; pct="] {
+            assert_eq!(left_out(&format!("v=DMARC1; p=reject{bad}")), 0, "{bad}");
+        }
+    }
 
     #[test]
     fn a_walk_asks_for_eight_names_at_most() {

@@ -3,17 +3,17 @@
 //! ```text
 //! content + origin -> Verifier -> Evaluation -> Authentication-Results, findings for plugins, a verdict by Policy
 //! content -> Signers -> content with signatures, or with one more ARC set
+//! Evaluation -> report: what the domains in whose name messages came are told of them
 //! ```
 //!
 //! The checks are the library's ([`mail_auth`]), which never asks DNS: it is answered from what [`dns::Resolver`] said (`view`), so
 //! that cache, limits and failures are the server's own. What the library lets pass and the standards do not is held here, each at its check:
 //! `spf`, `dkim`, `arc`, `dmarc`. Bodies are hashed in pieces (`body`).
 //!
-//! Standards: RFC 7208 (SPF), 6376, 8301 and 8463 (DKIM), 7489 and 9989 (DMARC), 8617 (ARC), 8601 (Authentication-Results).
+//! Standards: RFC 7208 (SPF), 6376, 8301 and 8463 (DKIM), 7489, 9989 and 9990 (DMARC), 8617 (ARC), 8601 (Authentication-Results).
 //! Limits: [`Limits`]; SPF's own. Errors: only of the content's source; whatever a message or DNS says is an [`Outcome`].
 //! Cancel safety: dropping an evaluation abandons its lookups.
-//! Known gaps: the explanation of an SPF record is not fetched; `pct` of DMARC counts only when it is 0; third-party
-//! signatures (ATPS) are not looked for.
+//! Known gap: third-party signatures (ATPS) are not looked for.
 
 mod arc;
 mod body;
@@ -23,6 +23,8 @@ mod key;
 mod lookups;
 mod outcome;
 mod policy;
+mod renewal;
+pub mod report;
 mod results;
 mod rules;
 mod signer;
@@ -34,13 +36,13 @@ mod view;
 
 pub use arc::ArcFinding;
 pub use dkim::DkimFinding;
-pub use dmarc::{Disposition, DmarcFinding};
+pub use dmarc::{Disposition, DmarcFinding, Lowered};
 pub use key::{Key, KeyError, KeyKind, RSA_BITS, zone_line};
 pub use outcome::Outcome;
-pub use policy::{Action, Policy};
+pub use policy::{Action, Applied, Override, Policy};
 pub use results::{on_top, without_forged};
-pub use rules::{Checked, Rules};
+pub use rules::{Checked, Reports, Rules};
 pub use signer::{MAX_SIGNATURES, NamedKey, Signers};
-pub use spf::{MAX_VOIDS, SpfFinding};
+pub use spf::{MAX_EXPLANATION, MAX_VOIDS, SpfFinding};
 pub use survey::{Level, Remark, published, survey};
 pub use verifier::{Evaluation, Limits, Origin, Verifier};

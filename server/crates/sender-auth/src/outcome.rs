@@ -1,7 +1,10 @@
 //! What a check came to, in the words of RFC 8601 section 2.7.
 
+use serde::{Deserialize, Serialize};
+
 /// The result of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// There was nothing to check.
     #[default]

@@ -4,8 +4,9 @@
 
 use hooks::Verdict;
 use model::Reply;
+use serde::{Deserialize, Serialize};
 
-use crate::dmarc::Disposition;
+use crate::dmarc::{Disposition, Lowered};
 use crate::outcome::Outcome;
 use crate::verifier::Evaluation;
 
@@ -35,11 +36,58 @@ pub struct Policy {
     pub spf: Action,
     /// A message without any signature that holds.
     pub dkim: Action,
+    /// A client whose address has no name that points back.
+    pub reverse_dns: Action,
     /// A message that fails is let through when its ARC chain holds and its last seal is by one of these domains.
     pub trusted_sealers: Vec<String>,
 }
 
+/// What DMARC came to for a message, as its domain is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// What was done because of DMARC; nothing: the message passed.
+    pub disposition: Option<Disposition>,
+    /// Why that is less than the domain's policy says.
+    pub reason: Option<Override>,
+}
+
+/// Why less was done than a domain's policy says (RFC 9990 section 3.1.1.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Override {
+    TrustedForwarder,
+    LocalPolicy,
+    Test,
+    Sample,
+}
+
 impl Policy {
+    /// What DMARC came to; `limit` is the listener's.
+    pub fn applied(&self, evaluation: &Evaluation, limit: Action) -> Applied {
+        let dmarc = &evaluation.dmarc;
+        if dmarc.outcome == Outcome::Pass {
+            return Applied { disposition: None, reason: None };
+        }
+        let wanted = wanted(dmarc.policy);
+        let done = match evaluation.arc.is_by(&self.trusted_sealers) {
+            true => Action::Report,
+            false => wanted.at_most(self.dmarc).at_most(limit),
+        };
+        let reason = match (done < wanted, dmarc.lowered) {
+            (true, _) if evaluation.arc.is_by(&self.trusted_sealers) => Some(Override::TrustedForwarder),
+            (true, _) => Some(Override::LocalPolicy),
+            (false, Some(Lowered::Test)) => Some(Override::Test),
+            (false, Some(Lowered::Sample)) => Some(Override::Sample),
+            (false, None) => None,
+        };
+        let disposition = match done {
+            Action::Report => Disposition::None,
+            Action::Quarantine => Disposition::Quarantine,
+            Action::Reject => Disposition::Reject,
+        };
+        Applied { disposition: Some(disposition), reason }
+    }
+
     /// What is to become of a message; `limit` is the listener's.
     pub fn verdict(&self, evaluation: &Evaluation, limit: Action) -> Verdict {
         if evaluation.arc.is_by(&self.trusted_sealers) {
@@ -49,6 +97,7 @@ impl Policy {
             self.dmarc_verdict(evaluation, limit),
             self.spf_verdict(evaluation, limit),
             self.dkim_verdict(evaluation, limit),
+            self.reverse_dns_verdict(evaluation, limit),
         ];
         let severity = |verdict: &Verdict| match verdict {
             Verdict::Reject(_) => 3,
@@ -70,14 +119,9 @@ impl Policy {
         let allowed = self.dmarc.at_most(limit);
         let dmarc = &evaluation.dmarc;
         let domain = &dmarc.domain;
-        let wanted = match dmarc.policy {
-            Disposition::None => Action::Report,
-            Disposition::Quarantine => Action::Quarantine,
-            Disposition::Reject => Action::Reject,
-        };
         match dmarc.outcome {
             Outcome::Fail => act(
-                wanted.at_most(allowed),
+                wanted(dmarc.policy).at_most(allowed),
                 //= RFC 7372 section 3.3: X.7.26 is for messages that fail more than one check.
                 Reply::new(
                     550,
@@ -101,16 +145,15 @@ impl Policy {
         let spf = evaluation.spf_for_dmarc();
         let domain = &spf.domain;
         match spf.outcome {
-            Outcome::Fail => act(
-                allowed,
+            Outcome::Fail => {
+                let mut text = format!("{domain} says that {} does not send its mail", evaluation.client);
+                //= RFC 7208 section 8.4: whose words these are has to be told.
+                if let Some(explanation) = &spf.explanation {
+                    text += &format!("; {domain} explains: {explanation}");
+                }
                 //= RFC 7372 section 3.2: X.7.23 when SPF says fail, X.7.24 when it cannot be evaluated.
-                Reply::new(
-                    550,
-                    (5, 7, 23),
-                    format!("{domain} says that {} does not send its mail", evaluation.client),
-                ),
-                format!("SPF of {domain} fails"),
-            ),
+                act(allowed, Reply::new(550, (5, 7, 23), text), format!("SPF of {domain} fails"))
+            }
             Outcome::PermError => act(
                 allowed,
                 Reply::new(550, (5, 7, 24), format!("the SPF record of {domain} cannot be evaluated")),
@@ -144,6 +187,35 @@ impl Policy {
             false => (20, "no signature (DKIM) holds"),
         };
         act(allowed, Reply::new(550, (5, 7, detail), text), text.to_owned())
+    }
+}
+
+impl Policy {
+    fn reverse_dns_verdict(&self, evaluation: &Evaluation, limit: Action) -> Verdict {
+        let allowed = self.reverse_dns.at_most(limit);
+        let client = evaluation.client;
+        match evaluation.reverse_dns {
+            //= RFC 7372 section 3.3: X.7.25 for a client whose names do not point back.
+            Outcome::Fail => act(
+                allowed,
+                Reply::new(550, (5, 7, 25), format!("{client} has no name that points back to it")),
+                format!("{client} has no name that points back to it"),
+            ),
+            Outcome::TempError if allowed == Action::Reject => Verdict::TempFail(Reply::new(
+                451,
+                (4, 7, 25),
+                "DNS did not say what you are called, try again later",
+            )),
+            _ => Verdict::Proceed,
+        }
+    }
+}
+
+fn wanted(policy: Disposition) -> Action {
+    match policy {
+        Disposition::None => Action::Report,
+        Disposition::Quarantine => Action::Quarantine,
+        Disposition::Reject => Action::Reject,
     }
 }
 

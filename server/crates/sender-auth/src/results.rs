@@ -27,14 +27,11 @@ struct Line {
 impl Evaluation {
     fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();
-        if let Some(name) = &self.client_name {
+        //= RFC 8601 section 2.7.3: a client is held against the names of its address.
+        if self.reverse_dns != Outcome::None {
             let properties = vec![("policy.iprev", self.client.to_string())];
-            lines.push(Line {
-                method: "iprev",
-                outcome: Outcome::Pass,
-                reason: Some(name.clone()),
-                properties,
-            });
+            let (outcome, reason) = (self.reverse_dns, self.client_name.clone());
+            lines.push(Line { method: "iprev", outcome, reason, properties });
         }
         lines.push(spf_line(&self.spf_helo, ("smtp.helo", self.helo.clone())));
         if let Some(mailbox) = self.sender.mailbox() {

@@ -5,6 +5,7 @@ use std::io;
 use dns::Resolver;
 use hooks::Verdict;
 use model::{Content, Timestamp};
+use reporting::Reporter;
 
 use crate::policy::{Action, Policy};
 use crate::results::{on_top, without_forged};
@@ -20,6 +21,16 @@ pub struct Rules {
     /// Under whose name results are written; it is this host's own.
     pub authserv_id: String,
     pub signers: Signers,
+    /// Nothing: nobody is told of mail in their name.
+    pub reports: Option<Reports>,
+}
+
+/// How domains are told of mail in their name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reports {
+    pub reporter: Reporter,
+    /// Single failures that are told at once, where a domain asks for that; none: 0.
+    pub failures_per_hour: u32,
 }
 
 /// A message that was checked.

@@ -6,7 +6,7 @@
 //! Standards: RFC 6376 (5.4 what is signed, 8.15 fields signed once more than there are), 8463 (two signatures by keys of two kinds),
 //! 8617 section 5.1 (sealing).
 //! Limit: [`MAX_SIGNATURES`].
-//! Known gap: a message that has to be encoded for a host of 7 bits leaves with a signature that no longer holds.
+//! A message that has to be encoded for a host of 7 bits is signed again: [`crate::renewal`].
 
 use std::io;
 use std::sync::Arc;
@@ -67,12 +67,22 @@ pub struct NamedKey {
     pub domain: String,
     pub selector: String,
     pub key: Arc<Key>,
+    /// It signs from then on, and until then; nothing: always.
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl NamedKey {
+    /// Whether it signs at this time.
+    pub fn signs_at(&self, now: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// The keys of our domains.
 #[derive(Debug, Clone, Default)]
 pub struct Signers {
-    keys: Vec<NamedKey>,
+    keys: Arc<[NamedKey]>,
     /// Under whose name chains are sealed; nothing: none is.
     sealer: Option<String>,
 }
@@ -80,7 +90,7 @@ pub struct Signers {
 impl Signers {
     /// All the keys; the order is that of the signatures.
     pub fn new(keys: Vec<NamedKey>, sealer: Option<String>) -> Self {
-        Self { keys, sealer }
+        Self { keys: keys.into(), sealer }
     }
 
     /// The keys.
@@ -93,17 +103,19 @@ impl Signers {
         self.sealer.is_some()
     }
 
-    /// The keys of a domain, or else of the nearest one above it.
-    fn of(&self, domain: &str) -> Vec<&NamedKey> {
+    /// The keys of a domain that sign now, or else of the nearest one above it that has any.
+    fn of(&self, domain: &str, now: Timestamp) -> Vec<&NamedKey> {
         let above = |key: &&NamedKey| {
             domain
                 .strip_suffix(key.domain.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+                && key.signs_at(now)
         };
         let Some(nearest) = self.keys.iter().filter(above).max_by_key(|key| key.domain.len()) else {
             return Vec::new();
         };
-        self.keys.iter().filter(|key| key.domain == nearest.domain).take(MAX_SIGNATURES).collect()
+        let keys = self.keys.iter().filter(|key| key.domain == nearest.domain && key.signs_at(now));
+        keys.take(MAX_SIGNATURES).collect()
     }
 
     /// The message with a signature by each key of its author's domain; nothing when there is no key for it. Reads the whole body: may
@@ -117,16 +129,30 @@ impl Signers {
         }
         let block = HeaderBlock::read(content)?;
         let Some(domain) = author(&block) else { return Ok(None) };
-        let keys = self.of(&domain);
+        let keys = self.of(&domain, now);
         if keys.is_empty() {
             return Ok(None);
         }
         let body = body_hash(content, &block)?;
         let mut fields = String::new();
         for key in keys {
-            fields.push_str(&signature_field(&block, &body, key, now)?);
+            fields += &format!("DKIM-Signature:{}\r\n", dkim_signature(&block, &body, key, now)?);
         }
         message::prepend(content, &block, fields).map(Some)
+    }
+
+    /// The message as [`Self::sign`] leaves it; on a thread that may wait when it is on the disk or there is a key.
+    ///
+    /// # Errors
+    /// The content cannot be read, or a key fails.
+    pub async fn signed(&self, content: Content, now: Timestamp) -> io::Result<Content> {
+        if self.keys.is_empty() {
+            return Ok(content);
+        }
+        // Hashing reads all of the body, and a key takes a millisecond.
+        let signers = self.clone();
+        let work = move || Ok(signers.sign(&content, now)?.unwrap_or(content));
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     /// The message with one more ARC set, which tells what was found here; nothing when there is no sealer, or the chain is closed. Reads
@@ -142,7 +168,7 @@ impl Signers {
         now: Timestamp,
     ) -> io::Result<Option<Content>> {
         let Some(sealer) = &self.sealer else { return Ok(None) };
-        let Some(key) = self.of(sealer).first().copied() else { return Ok(None) };
+        let Some(key) = self.of(sealer, now).first().copied() else { return Ok(None) };
         if evaluation.arc.is_closed {
             return Ok(None);
         }
@@ -156,7 +182,12 @@ impl Signers {
         let body = body_hash(content, &block)?;
         let results = format!(" i={instance}; {}", evaluation.results(authserv_id));
         let signature = arc_signature(&block, &body, key, (instance, now))?;
-        let seal = arc_seal(&message, evaluation, key, (instance, now), (&results, &signature))?;
+        let validation = match (instance, evaluation.arc.outcome) {
+            (1, _) => "none",
+            (_, Outcome::Pass) => "pass",
+            _ => "fail",
+        };
+        let seal = arc_seal(&message, validation, key, (instance, now), (&results, &signature))?;
         let fields = format!(
             "ARC-Seal:{seal}\r\nARC-Message-Signature:{signature}\r\nARC-Authentication-Results:{results}\r\n"
         );
@@ -180,7 +211,7 @@ fn author(block: &HeaderBlock) -> Option<String> {
     }
 }
 
-fn body_hash(content: &Content, block: &HeaderBlock) -> io::Result<Vec<u8>> {
+pub(crate) fn body_hash(content: &Content, block: &HeaderBlock) -> io::Result<Vec<u8>> {
     let mut hashes = hash_body(content, block.body_start(), &[Canonicalization::Simple])?;
     hashes.pop().map(|hash| hash.sha256).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
@@ -213,12 +244,18 @@ fn add_own(canonical: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-fn signature_field(block: &HeaderBlock, body: &[u8], key: &NamedKey, now: Timestamp) -> io::Result<String> {
-    let value = signature(block, body, key, now, ("DKIM-Signature", "v=1"), &[])?;
-    Ok(format!("DKIM-Signature:{value}\r\n"))
+/// The value of a DKIM-Signature field.
+pub(crate) fn dkim_signature(
+    block: &HeaderBlock,
+    body: &[u8],
+    key: &NamedKey,
+    now: Timestamp,
+) -> io::Result<String> {
+    signature(block, body, key, now, ("DKIM-Signature", "v=1"), &[])
 }
 
-fn arc_signature(
+/// The value of an ARC-Message-Signature field.
+pub(crate) fn arc_signature(
     block: &HeaderBlock,
     body: &[u8],
     key: &NamedKey,
@@ -252,18 +289,14 @@ fn signature(
     Ok(format!("{value}{}", folded(&b, None)))
 }
 
-fn arc_seal(
+/// The value of an ARC-Seal field; `message` has the sets before.
+pub(crate) fn arc_seal(
     message: &AuthenticatedMessage<'_>,
-    evaluation: &Evaluation,
+    validation: &str,
     key: &NamedKey,
     (instance, now): (usize, Timestamp),
     (results, signature): (&str, &str),
 ) -> io::Result<String> {
-    let validation = match (instance, evaluation.arc.outcome) {
-        (1, _) => "none",
-        (_, Outcome::Pass) => "pass",
-        _ => "fail",
-    };
     let value = format!(
         " i={instance}; a={}; t={}; cv={validation};\r\n\td={}; s={};\r\n\tb=",
         key.key.algorithm(),

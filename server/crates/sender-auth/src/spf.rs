@@ -2,7 +2,7 @@
 //!
 //! Standards: RFC 7208; the mechanisms and macros are the library's.
 //! Limits: ten terms that ask DNS and [`MAX_VOIDS`] answers without records (section 4.6.4), then permerror.
-//! Known gap: the explanation that a domain publishes (`exp=`) is never fetched.
+//! An explanation (`exp=`) is told in the refusal when it is visible ASCII of at most [`MAX_EXPLANATION`] characters.
 
 use std::net::IpAddr;
 
@@ -14,10 +14,13 @@ use model::{Domain, ReversePath};
 
 use crate::lookups::{Lookups, Question};
 use crate::outcome::Outcome;
-use crate::view::{EXISTS, Records, View};
+use crate::view::{EXISTS, EXPLANATION, Records, View};
 
 /// Answers without records that one evaluation may meet.
 pub const MAX_VOIDS: usize = 2;
+
+/// Characters of an explanation.
+pub const MAX_EXPLANATION: usize = 250;
 
 /// What was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct SpfFinding {
     pub outcome: Outcome,
     /// Why, where the word alone does not say it.
     pub reason: Option<&'static str>,
+    /// What the domain says to those who may not send for it.
+    pub explanation: Option<String>,
 }
 
 impl SpfFinding {
@@ -106,13 +111,13 @@ fn is_network(text: &str, most: u8, is_address: impl Fn(&str) -> bool) -> bool {
     is_address(address) && bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
-/// Without what would be asked past our own counting.
+/// With marks on what would be asked past our own counting, or read as what it is not.
 fn prepared(mut spf: Spf) -> Spf {
-    spf.exp = None;
+    spf.exp = spf.exp.map(|target| marked(target, EXPLANATION));
     let directives = spf.directives.into_iter().map(|Directive { qualifier, mechanism }| {
         let mechanism = match mechanism {
             Mechanism::Exists { macro_string } => {
-                Mechanism::A { macro_string: marked(macro_string), ip4_mask: 0, ip6_mask: 0 }
+                Mechanism::A { macro_string: marked(macro_string, EXISTS), ip4_mask: 0, ip6_mask: 0 }
             }
             other => other,
         };
@@ -122,8 +127,8 @@ fn prepared(mut spf: Spf) -> Spf {
     spf
 }
 
-fn marked(target: Macro) -> Macro {
-    let mark = Macro::Literal(EXISTS.as_bytes().into());
+fn marked(target: Macro, mark: &str) -> Macro {
+    let mark = Macro::Literal(mark.as_bytes().into());
     match target {
         Macro::List(list) => Macro::List(list.into_iter().chain([mark]).collect()),
         Macro::None => mark,
@@ -167,7 +172,7 @@ fn checkable(name: &str) -> Option<String> {
 }
 
 fn nothing() -> SpfFinding {
-    SpfFinding { domain: String::new(), outcome: Outcome::None, reason: None }
+    SpfFinding { domain: String::new(), outcome: Outcome::None, reason: None, explanation: None }
 }
 
 async fn check<'p>(
@@ -193,8 +198,16 @@ async fn check<'p>(
             (Outcome::TempError, _) => (Outcome::TempError, Some("DNS failed")),
             (outcome, _) => (outcome, None),
         };
-        return SpfFinding { domain: domain.to_owned(), outcome, reason };
+        let explanation = output.explanation().filter(|_| outcome == Outcome::Fail).and_then(told);
+        return SpfFinding { domain: domain.to_owned(), outcome, reason, explanation };
     }
+}
+
+//= RFC 7208 section 6.2: an explanation beyond ASCII is as good as none.
+fn told(explanation: &str) -> Option<String> {
+    let is_shown = (1..=MAX_EXPLANATION).contains(&explanation.len())
+        && explanation.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+    is_shown.then(|| explanation.to_owned())
 }
 
 fn to_outcome(result: SpfResult) -> Outcome {

@@ -9,6 +9,7 @@ use dns::{DnsError, Resolver, tlsa_name};
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::dmarc::{Dmarc, Policy};
 
+use crate::report::{AGGREGATE, addresses, destinations};
 use crate::signer::NamedKey;
 use crate::spf::{is_spf, is_valid};
 
@@ -68,6 +69,11 @@ pub async fn published(resolver: &dyn Resolver, key: &NamedKey) -> Remark {
         }
         Err(error) if error.is_temporary() => (Level::Bad, format!("{name}: {error}")),
         Err(_) => (Level::Bad, format!("{name} is not published: what we sign does not verify")),
+    };
+    //= RFC 6376 section 3.1: a key that signs no more stays published for a while, and then goes.
+    let (level, text) = match level {
+        Level::Bad if !key.signs_at(clock::wall()) => (Level::Note, format!("{text}; it does not sign now")),
+        level => (level, text),
     };
     Remark { topic: "DKIM", level, text }
 }
@@ -243,8 +249,29 @@ impl Survey<'_> {
                 self.say("DMARC", Level::Note, format!("what fails is delivered all the same: {record}"));
             }
         }
-        if parsed.rua.is_empty() {
-            self.say("DMARC", Level::Note, "nobody gets reports (rua)");
+        self.reports(&record).await;
+    }
+
+    /// Whether those whom the record names are told.
+    async fn reports(&mut self, record: &str) {
+        let named = addresses(record, AGGREGATE);
+        if named.is_empty() {
+            return self.say("DMARC", Level::Note, "nobody gets reports (rua)");
+        }
+        match destinations(self.resolver, self.domain, AGGREGATE).await {
+            Ok(agreed) if agreed.len() == named.len() => {}
+            Ok(agreed) => self.say(
+                "DMARC",
+                Level::Bad,
+                format!(
+                    "{} of {} addresses for reports (rua) get none: their domain does not say that it takes them \
+                     ({}._report._dmarc.THEIRS)",
+                    named.len() - agreed.len(),
+                    named.len(),
+                    self.domain
+                ),
+            ),
+            Err(error) => self.say("DMARC", Level::Note, format!("the addresses for reports (rua): {error}")),
         }
     }
 
@@ -301,6 +328,15 @@ mod tests {
                 ("TLS-RPT", Level::Good),
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn an_address_for_reports_whose_domain_did_not_agree_is_named() {
+        let zone =
+            Fake::new().with_txt("_dmarc.example.org", "v=DMARC1; p=reject; rua=mailto:d@other.example");
+        assert!(remarks(&zone).await.contains(&("DMARC", Level::Bad)));
+        let agreed = zone.with_txt("example.org._report._dmarc.other.example", "v=DMARC1");
+        assert!(!remarks(&agreed).await.contains(&("DMARC", Level::Bad)));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dns::Resolver;
@@ -43,6 +44,8 @@ pub struct Origin<'a> {
     pub client: IpAddr,
     /// Reverse DNS that was confirmed.
     pub client_name: Option<&'a str>,
+    /// What looking for that name came to; none: nobody has.
+    pub reverse_dns: Outcome,
     pub helo: &'a str,
     pub sender: &'a ReversePath,
 }
@@ -52,6 +55,7 @@ pub struct Origin<'a> {
 pub struct Evaluation {
     pub client: IpAddr,
     pub client_name: Option<String>,
+    pub reverse_dns: Outcome,
     pub helo: String,
     pub sender: ReversePath,
     pub spf_helo: SpfFinding,
@@ -73,7 +77,8 @@ impl Evaluation {
 
 /// Checks messages. Has no state but what it was made of; shared by all sessions.
 pub struct Verifier {
-    library: MessageAuthenticator,
+    /// Made when the first message comes: reading a configuration needs none.
+    library: OnceLock<Option<MessageAuthenticator>>,
     hostname: String,
     limits: Limits,
 }
@@ -89,26 +94,27 @@ impl fmt::Debug for Verifier {
 
 impl Verifier {
     /// A verifier of this host.
-    ///
-    /// # Errors
-    /// The library cannot be set up.
-    pub fn new(hostname: &str, limits: Limits) -> io::Result<Self> {
+    pub fn new(hostname: &str, limits: Limits) -> Self {
+        Self { library: OnceLock::new(), hostname: hostname.to_owned(), limits }
+    }
+
+    fn library(&self) -> io::Result<&MessageAuthenticator> {
         // It knows no name server, and is never let ask one.
-        let library =
-            MessageAuthenticator::new(Default::default(), Default::default()).map_err(io::Error::other)?;
-        Ok(Self { library, hostname: hostname.to_owned(), limits })
+        let make = || MessageAuthenticator::new(Default::default(), Default::default()).ok();
+        self.library.get_or_init(make).as_ref().ok_or_else(|| io::Error::other("the checks cannot be set up"))
     }
 
     /// Checks a message as it arrived. Dropping the future abandons the lookups.
     ///
     /// # Errors
-    /// The content cannot be read. Whatever is wrong with the message is a finding.
+    /// The content cannot be read, or the library not be set up. Whatever is wrong with the message is a finding.
     pub async fn verify(
         &self,
         resolver: &dyn Resolver,
         origin: Origin<'_>,
         content: &Content,
     ) -> io::Result<Evaluation> {
+        let library = self.library()?;
         let deadline = Instant::from_std(clock::now()) + self.limits.time;
         let lookups = Lookups::new(resolver, origin.client, self.limits.lookups);
         let block = HeaderBlock::read(content)?;
@@ -118,14 +124,15 @@ impl Verifier {
         bodies.tell(&mut message);
         let spoiled = dkim::set_apart(&mut message, &bodies, self.limits.signatures);
         let (spf_helo, spf, (dkim, passed), arc) = tokio::join!(
-            within(deadline, self.spf_helo(&lookups, origin), spf_late),
-            within(deadline, self.spf(&lookups, origin), spf_late),
-            within(deadline, dkim::check(&self.library, &lookups, &message, spoiled), dkim_late),
-            within(deadline, arc::check(&self.library, &lookups, &message), arc_late),
+            within(deadline, self.spf_helo(library, &lookups, origin), spf_late),
+            within(deadline, self.spf(library, &lookups, origin), spf_late),
+            within(deadline, dkim::check(library, &lookups, &message, spoiled), dkim_late),
+            within(deadline, arc::check(library, &lookups, &message), arc_late),
         );
         let mut evaluation = Evaluation {
             client: origin.client.to_canonical(),
             client_name: origin.client_name.map(str::to_owned),
+            reverse_dns: origin.reverse_dns,
             helo: origin.helo.to_owned(),
             sender: origin.sender.clone(),
             spf_helo,
@@ -135,31 +142,41 @@ impl Verifier {
             dmarc: DmarcFinding::default(),
         };
         evaluation.dmarc =
-            within(deadline, self.dmarc(&lookups, &message, &evaluation, &passed), dmarc_late).await;
+            within(deadline, dmarc(library, &lookups, &message, &evaluation, &passed), dmarc_late).await;
         Ok(evaluation)
     }
 
-    async fn spf_helo(&self, lookups: &Lookups<'_>, origin: Origin<'_>) -> SpfFinding {
-        let client = origin.client.to_canonical();
-        spf::check_helo(&self.library, lookups, client, origin.helo, &self.hostname).await
-    }
-
-    async fn spf(&self, lookups: &Lookups<'_>, origin: Origin<'_>) -> SpfFinding {
-        let (client, who) = (origin.client.to_canonical(), (origin.helo, origin.sender));
-        spf::check_sender(&self.library, lookups, client, who, &self.hostname).await
-    }
-
-    async fn dmarc(
+    async fn spf_helo(
         &self,
+        library: &MessageAuthenticator,
         lookups: &Lookups<'_>,
-        message: &AuthenticatedMessage<'_>,
-        evaluation: &Evaluation,
-        passed: &[DkimOutput<'_>],
-    ) -> DmarcFinding {
-        let spf = evaluation.spf_for_dmarc();
-        let passed = Passed { dkim: passed, spf: &spf.output(), spf_domain: &spf.domain };
-        dmarc::check(&self.library, lookups, message, passed).await
+        origin: Origin<'_>,
+    ) -> SpfFinding {
+        let client = origin.client.to_canonical();
+        spf::check_helo(library, lookups, client, origin.helo, &self.hostname).await
     }
+
+    async fn spf(
+        &self,
+        library: &MessageAuthenticator,
+        lookups: &Lookups<'_>,
+        origin: Origin<'_>,
+    ) -> SpfFinding {
+        let (client, who) = (origin.client.to_canonical(), (origin.helo, origin.sender));
+        spf::check_sender(library, lookups, client, who, &self.hostname).await
+    }
+}
+
+async fn dmarc(
+    library: &MessageAuthenticator,
+    lookups: &Lookups<'_>,
+    message: &AuthenticatedMessage<'_>,
+    evaluation: &Evaluation,
+    passed: &[DkimOutput<'_>],
+) -> DmarcFinding {
+    let spf = evaluation.spf_for_dmarc();
+    let passed = Passed { dkim: passed, spf: &spf.output(), spf_domain: &spf.domain };
+    dmarc::check(library, lookups, message, passed).await
 }
 
 /// The body in the forms that signatures want. One on the disk is read where that may wait.
@@ -181,7 +198,7 @@ async fn within<T>(deadline: Instant, check: impl Future<Output = T>, late: impl
 const LATE: &str = "it took too long";
 
 fn spf_late() -> SpfFinding {
-    SpfFinding { domain: String::new(), outcome: Outcome::TempError, reason: Some(LATE) }
+    SpfFinding { domain: String::new(), outcome: Outcome::TempError, reason: Some(LATE), explanation: None }
 }
 
 fn dkim_late<'m>() -> (Vec<DkimFinding>, Vec<DkimOutput<'m>>) {

@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use dns::DnsError;
+use mail_auth::common::parse::TxtRecordParser;
+use mail_auth::spf::Macro;
 use mail_auth::{DnssecStatus, Error, MX, Parameters, RecordSet, ResolverCache, Txt};
 use parking_lot::Mutex;
 
@@ -39,6 +41,9 @@ pub(crate) struct View<'a, R> {
 
 /// What SPF's `exists` is turned into ends so: the library would take any cached answer for a yes.
 pub(crate) const EXISTS: &str = "._exists";
+
+/// What the name of SPF's explanation is turned into ends so: its record is another kind of text.
+pub(crate) const EXPLANATION: &str = "._explanation";
 
 pub(crate) type Asking<'x, P, R> =
     Parameters<'x, P, View<'x, R>, View<'x, R>, View<'x, R>, View<'x, R>, View<'x, R>>;
@@ -138,6 +143,12 @@ fn record_set<T>(records: Vec<T>) -> Option<RecordSet<T>> {
     Some(RecordSet { rrset: records.into(), dnssec_status: DnssecStatus::Indeterminate })
 }
 
+//= RFC 7208 section 6.2: several records are as good as none.
+fn explanation(records: &[String]) -> Txt {
+    let [record] = records else { return Txt::Error(Error::ParseError) };
+    Macro::parse(record.as_bytes()).map_or_else(Txt::Error, |text| Txt::SpfMacro(text.into()))
+}
+
 /// A failure as the library knows it.
 pub(crate) fn failure(error: &DnsError) -> Txt {
     Txt::Error(Error::Dns(match error.is_temporary() {
@@ -153,11 +164,14 @@ impl<R: Records> ResolverCache<Box<str>, Txt> for View<'_, R> {
         Q: Hash + Eq + ?Sized,
     {
         let name = spelled(name);
-        Some(match self.lookups.txt(&name) {
-            Some(Ok(records)) => self.records.parse(&name, &records),
+        let explained = name.strip_suffix(EXPLANATION);
+        let name = explained.unwrap_or(&name);
+        Some(match self.lookups.txt(name) {
+            Some(Ok(records)) if explained.is_some() => explanation(&records),
+            Some(Ok(records)) => self.records.parse(name, &records),
             Some(Err(error)) => failure(&error),
             None => {
-                self.want(Question::Txt(name));
+                self.want(Question::Txt(name.to_owned()));
                 failure(&DnsError::TimedOut)
             }
         })

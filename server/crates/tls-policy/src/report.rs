@@ -1,7 +1,7 @@
 //! What became of sessions under the policies of domains, day by day, and the report on it that a domain asks for.
 //!
 //! Standards: RFC 8460 (3 the record, 4 the report, 4.3 result types, 5.3 by mail, 5.4 by HTTPS).
-//! Limits: 10,000 domains a day, 8 policies a domain, 64 kinds of failure a policy; what is beyond is not counted. Two addresses of a record.
+//! Limits: 10,000 domains and 100,000 rows a day, 8 policies a domain, 64 kinds of failure a policy; what is beyond is not counted. Two addresses of a record.
 
 mod ledger;
 mod letter;
@@ -9,11 +9,11 @@ mod post;
 mod record;
 mod render;
 
-pub use ledger::{Day, Ledger};
+pub use ledger::{Ledger, ROOM, Tallies, count};
 pub use letter::letter;
 pub use post::post;
 pub use record::{Rua, addresses};
-pub use render::{Reporter, compressed, identifier};
+pub use render::compressed;
 
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,7 @@ use queue::QUEUE;
 use relay::RELAY;
 use reports::REPORTS;
 use route::ROUTE;
-use senders::{DKIM, SENDER_AUTH};
+use senders::{DKIM, SENDER_AUTH, SENDER_AUTH_REPORTS};
 use tls::{TLS, TLS_CERTIFICATES};
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 use web::{API_TOKEN, WEB};
@@ -86,6 +86,7 @@ pub const SECTIONS: &[Section] = &[
     RELAY,
     FORWARDING,
     SENDER_AUTH,
+    SENDER_AUTH_REPORTS,
     DKIM,
     OUTBOUND,
     OUTBOUND_LIMITS,

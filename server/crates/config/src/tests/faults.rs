@@ -61,6 +61,19 @@ key = "dkim.pem"
 domain = "example.org"
 selector = "S"
 key = "dkim.pem"
+from = "2026-12-31"
+until = "2026-12-30T23:59:59Z"
+[[dkim]]
+domain = "example.net"
+selector = "s"
+key = "dkim.pem"
+from = "tomorrow"
+until = "2026-13-01"
+[sender-auth.reports]
+enabled = true
+contact = "postmaster"
+spread = "2d"
+failures-per-hour = -1
 "#;
     values_of_the_wrong_type: r#"
 relay = 5

@@ -84,6 +84,7 @@ fn site(limits: Limits) -> Site {
         local: Arc::new(accounts::LocalDomains::new(local).unwrap()),
         forwarding: None,
         senders: None,
+        sender_ledger: None,
         authenticator: Some(Authenticator::new(options, Secret([7; 32]))),
         limits,
         reverse_dns: false,

@@ -5,6 +5,7 @@
 mod authority;
 mod control;
 mod dialogue;
+mod dmarc_reports;
 mod fairness;
 mod local;
 mod lying;

@@ -1,12 +1,14 @@
 //! TLS-RPT: what is counted, and who is told of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dns::{Fake, Tlsa};
 use model::Timestamp;
 use outbound::{Options, TlsReportOptions};
 use parking_lot::Mutex;
-use tls_policy::report::{Applied, Kind, Ledger, Reporter};
+use reporting::{Ledger, Reporter};
+use tls_policy::report::{self, Applied, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -22,6 +24,7 @@ fn told(peer: &Peer, folder: &tempfile::TempDir) -> Options {
         organization: "Me".to_owned(),
         contact: "postmaster@me.example".to_owned(),
         hostname: "me.example".to_owned(),
+        spread: Duration::ZERO,
     };
     Options {
         mx_port: peer.address.port(),
@@ -42,14 +45,14 @@ fn today() -> u64 {
 
 /// Counts a session of yesterday.
 fn yesterdays(folder: &tempfile::TempDir) {
-    let ledger = Ledger::open(folder.path().to_owned());
+    let ledger = Ledger::open(folder.path().to_owned(), report::ROOM);
     let policy = Applied {
         policy_type: Kind::NoPolicyFound,
         policy_string: Vec::new(),
         policy_domain: "to.example".to_owned(),
         mx_host: Vec::new(),
     };
-    ledger.count(policy, None, Timestamp(clock::wall().0 - DAY));
+    report::count(&ledger, policy, None, Timestamp(clock::wall().0 - DAY));
     ledger.write().unwrap();
 }
 
@@ -142,10 +145,10 @@ async fn a_report_goes_by_https_where_the_record_says_so() {
     // The file goes once the report was taken.
     let wait = async {
         while file.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), wait).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     let heard = String::from_utf8_lossy(&heard.lock()).to_ascii_lowercase();
     assert!(heard.starts_with("post /v1/tlsrpt http/1.1\r\n"), "{heard}");
     assert!(heard.contains("content-type: application/tlsrpt+gzip\r\n"), "{heard}");

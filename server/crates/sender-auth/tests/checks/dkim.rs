@@ -1,7 +1,8 @@
 use dns::{DnsError, Fake};
-use sender_auth::{Evaluation, KeyKind, Outcome};
+use model::Timestamp;
+use sender_auth::{Evaluation, KeyKind, NamedKey, Outcome, Signers};
 
-use crate::setting::{MESSAGE, key, publish, signed, verify};
+use crate::setting::{MESSAGE, content, key, now, publish, signed, text, verify};
 
 fn outcomes(found: &Evaluation) -> Vec<(Outcome, &str)> {
     found.dkim.iter().map(|one| (one.outcome, one.reason.as_deref().unwrap_or(""))).collect()
@@ -23,10 +24,10 @@ async fn a_domain_beneath_is_signed_by_the_nearest_key_and_others_are_not() {
     let keys = [key("example.org", "a", KeyKind::Ed25519), key("sub.example.org", "b", KeyKind::Ed25519)];
     let message = MESSAGE.replace("ann@example.org", "ann@deep.sub.example.org");
     assert!(signed(&message, &keys).contains("d=sub.example.org"));
-    let signers = sender_auth::Signers::new(keys.to_vec(), None);
+    let signers = Signers::new(keys.to_vec(), None);
     for other in ["ann@notexample.org", "ann@example.org>, <x@example.com", "not an address"] {
-        let message = crate::setting::content(&MESSAGE.replace("ann@example.org", other));
-        assert!(signers.sign(&message, crate::setting::now()).unwrap().is_none(), "{other}");
+        let message = content(&MESSAGE.replace("ann@example.org", other));
+        assert!(signers.sign(&message, now()).unwrap().is_none(), "{other}");
     }
 }
 
@@ -198,4 +199,54 @@ async fn bodies_without_an_end_of_line_and_empty_ones_are_signed_and_verified() 
     assert_eq!(verify(&zone, &signed(&long, &keys)).await.dkim[0].outcome, Outcome::Pass);
     let bare = signed(&format!("{header}\r\n"), &keys);
     assert_eq!(verify(&zone, &bare).await.dkim[0].outcome, Outcome::Pass, "a message that is all header");
+}
+
+#[tokio::test]
+async fn keys_sign_in_their_time() {
+    let moment = now();
+    let later = Timestamp(moment.0 + 1_000);
+    let old = NamedKey { until: Some(later), ..key("example.org", "old", KeyKind::Ed25519) };
+    let new = NamedKey { from: Some(later), ..key("example.org", "new", KeyKind::Ed25519) };
+    let above = key("org", "above", KeyKind::Ed25519);
+    let signers = Signers::new(vec![old, new.clone(), above], None);
+    let signed_at =
+        |signers: &Signers, at| text(&signers.sign(&content(MESSAGE), at).unwrap().expect("a signature"));
+    for (at, selector) in [(moment, "s=old;"), (later, "s=new;")] {
+        let message = signed_at(&signers, at);
+        assert!(message.contains(selector) && message.matches("DKIM-Signature").count() == 1, "{message}");
+    }
+    // A domain whose keys are all out of their time has none: the next one above signs, or nobody.
+    let later = Signers::new(vec![new, key("org", "above", KeyKind::Ed25519)], None);
+    assert!(signed_at(&later, moment).contains("s=above;"));
+}
+
+#[tokio::test]
+async fn folded_and_repeated_fields_verify_as_they_were_signed() {
+    let keys = [key("example.org", "s", KeyKind::Rsa)];
+    let zone = publish(Fake::new(), &keys);
+    for head in [
+        "From: Ann\r\n\t<ann@example.org>\r\nSubject: a\r\n b\r\n\t c  \r\n",
+        "From: ann@example.org\r\nReceived: 1\r\nReceived: 2\r\nTo: a@b.example\r\nTo: c@d.example\r\n",
+        "From: ann@example.org\r\nSubject: one\r\nSubject: two\r\nSubject:\r\n",
+        "From:ann@example.org\r\nSubject:\r\n \r\n x\r\n",
+        "from: ann@example.org\r\nSUBJECT : spaced\r\n",
+    ] {
+        let message = signed(&format!("{head}\r\nbody\r\n"), &keys);
+        assert_eq!(verify(&zone, &message).await.dkim[0].outcome, Outcome::Pass, "{message}");
+    }
+    // Two From fields are two authors: neither is ours alone, and nothing is signed.
+    let twice = content("From: ann@example.org\r\nFrom: x@evil.example\r\n\r\nhi\r\n");
+    assert!(Signers::new(keys.to_vec(), None).sign(&twice, now()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_key_in_pieces_of_a_record_is_one_key() {
+    let keys = [key("example.org", "s", KeyKind::Rsa)];
+    let record = keys[0].key.record();
+    // White space inside of p= is allowed, as it comes of a record that was folded by hand.
+    let spaced = record.replace("p=", "p= ").replacen("IDAQAB", "ID AQ\tAB", 1);
+    for record in [record.as_str(), &spaced] {
+        let zone = Fake::new().with_txt("s._domainkey.example.org", record);
+        assert_eq!(verify(&zone, &signed(MESSAGE, &keys)).await.dkim[0].outcome, Outcome::Pass, "{record}");
+    }
 }

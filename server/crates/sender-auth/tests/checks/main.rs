@@ -7,5 +7,7 @@ mod dkim;
 mod dmarc;
 mod malformed;
 mod policy;
+mod renewal;
+mod reports;
 mod setting;
 mod spf;

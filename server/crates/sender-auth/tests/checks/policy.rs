@@ -1,11 +1,17 @@
 use dns::{DnsError, Fake};
 use hooks::Verdict;
-use sender_auth::{Action, KeyKind, Policy, Signers};
+use sender_auth::{Action, KeyKind, Outcome, Policy, Signers};
 
 use crate::setting::{CLIENT, MESSAGE, content, key, now, publish, signed, text, verify, verify_from};
 
 fn all(action: Action) -> Policy {
-    Policy { dmarc: action, spf: action, dkim: action, trusted_sealers: Vec::new() }
+    Policy {
+        dmarc: action,
+        spf: action,
+        dkim: action,
+        reverse_dns: Action::Report,
+        trusted_sealers: Vec::new(),
+    }
 }
 
 fn code(verdict: &Verdict) -> String {
@@ -21,7 +27,7 @@ fn code(verdict: &Verdict) -> String {
 #[tokio::test]
 async fn each_failure_has_its_own_code() {
     let signed = signed(MESSAGE, &[key("example.org", "s", KeyKind::Ed25519)]);
-    let only = |dmarc, spf, dkim| Policy { dmarc, spf, dkim, trusted_sealers: Vec::new() };
+    let only = |dmarc, spf, dkim| Policy { dmarc, spf, dkim, ..Policy::default() };
     let (yes, no) = (Action::Reject, Action::Report);
     let reject = || Fake::new().with_txt("_dmarc.example.org", "v=DMARC1; p=reject");
     for (zone, policy, expected) in [
@@ -96,4 +102,21 @@ async fn what_was_found_is_written_as_the_standard_has_it() {
         findings.iter().map(|finding| (finding.method.as_str(), finding.result.as_str())).collect();
     assert_eq!(methods, [("spf", "none"), ("spf", "fail"), ("dkim", "pass"), ("dmarc", "pass")]);
     assert_eq!(findings[2].domain.as_deref(), Some("example.org"));
+}
+
+#[tokio::test]
+async fn a_client_without_a_name_is_refused_where_that_is_asked_for() {
+    let policy = Policy { reverse_dns: Action::Reject, ..Policy::default() };
+    let mut found = verify(&Fake::new(), MESSAGE).await;
+    for (outcome, expected) in [
+        (Outcome::None, "proceed"),
+        (Outcome::Pass, "proceed"),
+        (Outcome::Fail, "550 5.7.25"),
+        (Outcome::TempError, "451 4.7.25"),
+    ] {
+        found.reverse_dns = outcome;
+        assert_eq!(code(&policy.verdict(&found, Action::Reject)), expected);
+        assert_eq!(code(&Policy::default().verdict(&found, Action::Reject)), "proceed");
+        assert_eq!(found.to_field("mx").contains("iprev="), outcome != Outcome::None);
+    }
 }

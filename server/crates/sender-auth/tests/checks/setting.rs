@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dns::Fake;
 use model::{Content, Mailbox, ReversePath, Timestamp};
-use sender_auth::{Evaluation, Key, KeyKind, Limits, NamedKey, Origin, Signers, Verifier};
+use sender_auth::{Evaluation, Key, KeyKind, Limits, NamedKey, Origin, Outcome, Signers, Verifier};
 
 pub(crate) const CLIENT: &str = "192.0.2.1";
 pub(crate) const MESSAGE: &str = "From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: hi\r\n\
@@ -22,7 +22,13 @@ pub(crate) fn text(content: &Content) -> String {
 
 pub(crate) fn key(domain: &str, selector: &str, kind: KeyKind) -> NamedKey {
     let key = Key::from_pem(Key::generate(kind).unwrap().as_bytes()).unwrap();
-    NamedKey { domain: domain.to_owned(), selector: selector.to_owned(), key: Arc::new(key) }
+    NamedKey {
+        domain: domain.to_owned(),
+        selector: selector.to_owned(),
+        key: Arc::new(key),
+        from: None,
+        until: None,
+    }
 }
 
 /// A zone with the keys published.
@@ -48,8 +54,14 @@ pub(crate) async fn verify_from(zone: &Fake, client: &str, sender: &str, message
         "" => ReversePath::Null,
         sender => ReversePath::Mailbox(Mailbox::parse(sender).unwrap()),
     };
-    let origin = Origin { client, client_name: None, helo: "mail.example.org", sender: &sender };
-    let verifier = Verifier::new("mx.example.net", Limits::default()).unwrap();
+    let origin = Origin {
+        client,
+        client_name: None,
+        reverse_dns: Outcome::None,
+        helo: "mail.example.org",
+        sender: &sender,
+    };
+    let verifier = Verifier::new("mx.example.net", Limits::default());
     verifier.verify(zone, origin, &content(message)).await.unwrap()
 }
 

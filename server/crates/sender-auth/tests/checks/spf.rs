@@ -174,3 +174,33 @@ async fn the_null_sender_is_judged_by_the_name_given_with_helo() {
     assert_eq!(found.dmarc.outcome, Outcome::Pass);
     assert!(found.dmarc.spf_aligned);
 }
+
+#[tokio::test]
+async fn what_a_domain_explains_is_told_if_it_can_be_shown() {
+    let zone = |text: &str| zone("v=spf1 -all exp=why.%{d}").with_txt("why.example.org", text);
+    let explained = |zone: Fake| async move { verify(&zone, MESSAGE).await.spf.explanation };
+    let told = explained(zone("%{i} is not of %{d2r}, says %{l}")).await;
+    assert_eq!(told.as_deref(), Some("192.0.2.1 is not of org.example, says ann"));
+    for unshown in [
+        zone("\u{fc}ber"),
+        zone("%{z}"),
+        zone(&"x".repeat(300)),
+        zone("a").with_txt("why.example.org", "b"),
+        zone("x").fails("why.example.org", DnsError::TimedOut),
+        self::zone("v=spf1 -all exp=why.example.org"),
+    ] {
+        let found = verify(&unshown, MESSAGE).await.spf;
+        assert_eq!((found.outcome, found.explanation), (Outcome::Fail, None), "{unshown:?}");
+    }
+    // Another record's is not told, but for a redirect's.
+    let included = self::zone("v=spf1 include:b.example -all")
+        .with_txt("b.example", "v=spf1 ?all exp=why.b.example")
+        .with_txt("why.b.example", "b");
+    assert_eq!(explained(included).await, None);
+    let redirected = self::zone("v=spf1 redirect=b.example")
+        .with_txt("b.example", "v=spf1 -all exp=why.b.example")
+        .with_txt("why.b.example", "b");
+    assert_eq!(explained(redirected).await.as_deref(), Some("b"));
+    let passes = zone("x").with_txt("mail.example.org", "v=spf1 +all exp=why.example.org");
+    assert_eq!(verify(&passes, MESSAGE).await.spf_helo.explanation, None);
+}

@@ -1,24 +1,10 @@
 //! A report's text: JSON, as RFC 8460 section 4.4 has it, compressed with gzip.
 
-use std::io::{self, Write};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use model::Timestamp;
+use reporting::{Day, Reporter, gzip, rfc3339};
 use serde::Serialize;
 
-use super::ledger::{Day, Ledger, Tally};
+use super::ledger::{Tallies, Tally};
 use super::{Applied, Failure};
-
-/// Who reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reporter {
-    pub organization: String,
-    /// A mailbox.
-    pub contact: String,
-    /// Our own name.
-    pub hostname: String,
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,18 +47,13 @@ struct Details<'a> {
     failed_session_count: u64,
 }
 
-/// What the report on a domain's day is called: the same each time that it is made.
-pub fn identifier(day: Day, domain: &str, reporter: &Reporter) -> String {
-    format!("{}.{domain}@{}", day.0, reporter.hostname)
-}
-
 /// The report on a domain's day, by gzip; nothing when there is nothing to tell.
-pub fn compressed(ledger: &Ledger, day: Day, domain: &str, reporter: &Reporter) -> Option<Vec<u8>> {
-    let tallies = ledger.tallies(day, domain);
+pub fn compressed(tallies: &Tallies, day: Day, domain: &str, reporter: &Reporter) -> Option<Vec<u8>> {
+    let Tallies(tallies) = tallies;
     if tallies.is_empty() {
         return None;
     }
-    let text = text(&tallies, day, domain, reporter).ok()?;
+    let text = text(tallies, day, domain, reporter).ok()?;
     gzip(&text).ok()
 }
 
@@ -102,19 +83,7 @@ pub(super) fn text(
         organization_name: &reporter.organization,
         date_range: Range { start_datetime: rfc3339(start), end_datetime: rfc3339(end) },
         contact_info: &reporter.contact,
-        report_id: identifier(day, domain, reporter),
+        report_id: reporter.identifier(day, domain),
         policies: policies.collect(),
     })
-}
-
-fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text)?;
-    encoder.finish()
-}
-
-/// In UTC, by the second.
-pub(super) fn rfc3339(time: Timestamp) -> String {
-    let ms = i64::try_from(time.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
 }

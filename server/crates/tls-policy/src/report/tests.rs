@@ -2,6 +2,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use model::{Mailbox, QueueId, Timestamp};
+use reporting::{Day, Reporter};
 
 use super::*;
 
@@ -29,12 +30,13 @@ fn reporter() -> Reporter {
         organization: "Example".to_owned(),
         contact: "postmaster@me.example".to_owned(),
         hostname: "me.example".to_owned(),
+        spread: std::time::Duration::ZERO,
     }
 }
 
 /// Two successes and three failures on the second day of 1970.
 fn counted(folder: &tempfile::TempDir) -> Ledger {
-    let ledger = Ledger::open(folder.path().join("tls-report"));
+    let ledger = Ledger::open(folder.path().join("tls-report"), ROOM);
     let now = Timestamp(DAY + 5_000);
     for failure in [
         None,
@@ -43,7 +45,7 @@ fn counted(folder: &tempfile::TempDir) -> Ledger {
         Some(failure(ResultType::StarttlsNotSupported)),
         Some(failure(ResultType::CertificateExpired)),
     ] {
-        ledger.count(policy("example.org"), failure, now);
+        count(&ledger, policy("example.org"), failure, now);
     }
     ledger
 }
@@ -52,21 +54,24 @@ fn counted(folder: &tempfile::TempDir) -> Ledger {
 fn sessions_are_counted_by_day_domain_and_policy_and_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = counted(&folder);
-    assert!(ledger.due(Timestamp(2 * DAY - 1)).is_empty(), "the day is not over");
+    assert!(ledger.due(Timestamp(2 * DAY - 1), &reporter()).is_empty(), "the day is not over");
     ledger.write().unwrap();
-    let again = Ledger::open(folder.path().join("tls-report"));
-    assert_eq!(again.tallies(Day(1), "example.org"), ledger.tallies(Day(1), "example.org"));
-    assert_eq!(again.due(Timestamp(2 * DAY)), [(Day(1), "example.org".to_owned())]);
+    let again = Ledger::open(folder.path().join("tls-report"), ROOM);
+    assert_eq!(again.get(Day(1), "example.org"), ledger.get(Day(1), "example.org"));
+    assert_eq!(again.due(Timestamp(2 * DAY), &reporter()), [(Day(1), "example.org".to_owned())]);
     again.done(Day(1), "example.org");
     again.write().unwrap();
-    assert!(Ledger::open(folder.path().join("tls-report")).due(Timestamp(2 * DAY)).is_empty());
-    assert!(ledger.due(Timestamp(5 * DAY)).is_empty(), "too old to be of use");
+    assert!(
+        Ledger::open(folder.path().join("tls-report"), ROOM).due(Timestamp(2 * DAY), &reporter()).is_empty()
+    );
+    assert!(ledger.due(Timestamp(5 * DAY), &reporter()).is_empty(), "too old to be of use");
 }
 
 #[test]
 fn a_report_is_what_the_standard_shows() {
     let folder = tempfile::tempdir().unwrap();
-    let report = compressed(&counted(&folder), Day(1), "example.org", &reporter()).unwrap();
+    let report =
+        compressed(&counted(&folder).get(Day(1), "example.org"), Day(1), "example.org", &reporter()).unwrap();
     let mut text = String::new();
     GzDecoder::new(report.as_slice()).read_to_string(&mut text).unwrap();
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();

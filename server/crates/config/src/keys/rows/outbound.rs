@@ -157,5 +157,11 @@ pub(super) const TLS_REPORT: Section = Section {
             "Who answers questions; reports come from there.",
         ),
         optional("organization", "text", "the host name", "Who reports."),
+        key(
+            "spread",
+            SPAN,
+            "\"4h\"",
+            "The day ends at midnight UTC; domains are told within this time after it, each at its own moment.",
+        ),
     ],
 };

@@ -1,6 +1,6 @@
 //! The rows of `[sender-auth]` and `[[dkim]]`.
 
-use super::{FLAG, PATH, Section, key, optional, required};
+use super::{COUNT, FLAG, PATH, SPAN, Section, TABLE, TEXT, key, optional, required};
 
 const ACTION: &str = "\"report\", \"quarantine\" or \"reject\"";
 
@@ -38,6 +38,12 @@ pub(super) const SENDER_AUTH: Section = Section {
             "What comes of a message without a signature that holds (550 5.7.20 or 5.7.21).",
         ),
         key(
+            "reverse-dns",
+            ACTION,
+            "\"report\"",
+            "What comes of a client whose address has no name that points back (550 5.7.25); needs `reverse-lookups` of `[dns]`.",
+        ),
+        key(
             "trusted-sealers",
             "list of domains",
             "[]",
@@ -48,6 +54,12 @@ pub(super) const SENDER_AUTH: Section = Section {
             "domain name",
             "nothing is sealed",
             "Mail that goes on to other hosts is sealed (ARC) by the first key of this domain, one of `[[dkim]]`.",
+        ),
+        optional(
+            "reports",
+            TABLE,
+            "nobody is told",
+            "Reports to the domains in whose names mail comes; see `[sender-auth.reports]`.",
         ),
         key("signatures", "number", "10", "Signatures of a message that are verified."),
         key("lookups", "number", "150", "Questions to DNS for one message."),
@@ -60,12 +72,43 @@ pub(super) const SENDER_AUTH: Section = Section {
     ],
 };
 
+pub(super) const SENDER_AUTH_REPORTS: Section = Section {
+    name: "sender-auth.reports",
+    written: "`[sender-auth.reports]`",
+    doc: "Reports to domains whose DMARC records ask for them (`rua`) on mail that came in their name, once a day. To begin with them needs a \
+          restart.",
+    keys: &[
+        key("enabled", FLAG, "false", "Whether messages are counted and reports sent."),
+        optional(
+            "contact",
+            "mailbox",
+            "postmaster at the host name",
+            "Who answers questions; reports come from there. Its domain should have a key in `[[dkim]]`.",
+        ),
+        optional("organization", TEXT, "the host name", "Who reports."),
+        key(
+            "spread",
+            SPAN,
+            "\"4h\"",
+            "The day ends at midnight UTC; domains are told within this time after it, each at its own moment.",
+        ),
+        key(
+            "failures-per-hour",
+            COUNT,
+            "0",
+            "Single failures that are told at once to domains that ask for that (`ruf`): header and findings, never a body. Ten a domain at \
+             most; 0: none is.",
+        ),
+    ],
+};
+
 pub(super) const DKIM: Section = Section {
     name: "dkim",
     written: "`[[dkim]]`",
     doc: "A key that signs what users and clients that may relay send: mail whose author is of the domain, or of one beneath that has no \
-          key. All keys of a domain sign, four at most: one of RSA and one of Ed25519, say. To change a key, publish and add the new one under \
-          another selector, then take the old one out and leave its record for a week.",
+          key. All keys of a domain sign that are in their time, four at most: one of RSA and one of Ed25519, say. Reports and bounces are signed \
+          too. To change a key, publish the new one under another selector and say `from` which day it signs and `until` which the old one did; \
+          leave the old one's record for a week.",
     keys: &[
         required("domain", "domain name", "The domain that signs."),
         required("selector", "name", "The key's name: its record is at `SELECTOR._domainkey.DOMAIN`."),
@@ -74,5 +117,12 @@ pub(super) const DKIM: Section = Section {
             PATH,
             "The private key in PEM, as `waxwing dkim generate` makes it: RSA of 2,048 to 4,096 bits, or Ed25519.",
         ),
+        optional(
+            "from",
+            "day or moment",
+            "always",
+            "When it begins to sign: a day in UTC as in `\"2026-12-31\"`, or `\"2026-12-31T12:00:00Z\"`.",
+        ),
+        optional("until", "day or moment", "for ever", "When it signs no more."),
     ],
 };
