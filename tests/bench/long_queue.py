@@ -32,7 +32,8 @@ class Queue(Process):
             f'[[domain]]\nname = "example.org"\ndeliver = {{ maildir = "{self.mail}/{{local}}" }}\n'
             f'[metrics]\nbind = "127.0.0.1:{self.metrics}"\n[dns]\nservers = ["127.0.0.1:9"]\n'
         )
-        with open(home / "log", "w") as log:
+        self.log = home / "log"
+        with open(self.log, "w") as log:
             super().__init__([BINARY, "serve", "--config", self.config], stdout=log, stderr=log)
         self.wait_for_greeting(180)
 
@@ -93,6 +94,7 @@ def queue():
             server.end()
             says("stop", round(time.monotonic() - began, 3), "s")
     except Failed as why:
+        print(why, file=sys.stderr)
         rows.append({"what": "the rest", "failed": str(why)})
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -73,6 +73,7 @@ def extensions():
     yield "none", "Waxwing", {}
     yield "Rust, four hooks", "Waxwing", {"plugins": {"p1": quiet}}
     yield "Rust, four hooks, five times", "Waxwing", {"plugins": {f"p{n}": quiet for n in range(1, 6)}}
+    yield "Rust, four hooks, isolation = reuse", "Waxwing", {"plugins": {"p1": quiet}, "reuse": True}
     yield "Rust, tag-headers", "Waxwing", {"plugins": {"tag-headers": tags}}
     for language, name in () if SHORT else LANGUAGES.items():
         yield f"{language}, {name}", "Waxwing", {"plugins": {name: PLUGINS / f"{name}.wasm"}}

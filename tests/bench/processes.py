@@ -89,6 +89,9 @@ def family(root, of=None):
 class Process:
     """A program in the foreground under a nanny, which is no part of it."""
 
+    #: Where it writes what went wrong, if anywhere.
+    log = None
+
     def __init__(self, arguments, **options):
         command = [sys.executable, HERE / "nanny.py", *arguments]
         self.began = time.monotonic()
@@ -99,7 +102,8 @@ class Process:
         try:
             wait_for(f"the greeting of {type(self).__name__}", lambda: greets(self.port) or self.child.poll() is not None, seconds)
             if self.child.poll() is not None:
-                raise Failed(f"{type(self).__name__} ended by itself with {self.child.returncode}")
+                said = Path(self.log).read_text().splitlines()[-1:] if self.log else []
+                raise Failed(" ".join([f"{type(self).__name__} ended by itself with {self.child.returncode}", *said]))
         except Failed:
             self.end()
             raise

@@ -39,7 +39,7 @@ def fill(template, to, values):
 class Waxwing(Process):
     """`plugins` are files, by the names that they get in its folder."""
 
-    def __init__(self, next_hop, hold=False, plugins=(), sessions=None, tls=False, auth=False):
+    def __init__(self, next_hop, hold=False, plugins=(), reuse=False, sessions=None, tls=False, auth=False):
         home, self.port = folder("waxwing"), free_port()
         (home / "plugins").mkdir()
         for name, file in dict(plugins).items():
@@ -50,6 +50,7 @@ class Waxwing(Process):
             '[relay]\nnetworks = ["127.0.0.0/8"]',
             f'[outbound]\nsmarthost = "127.0.0.1:{next_hop}"\n[dns]\nservers = ["127.0.0.1:9"]',
             '[plugins]\ndir = "plugins"\n[plugins.limits]\ncpu-for-init = "60s"\nwall-for-init = "120s"',
+            *(f'[plugins.{name}]\nisolation = "reuse"' for name in dict(plugins) if reuse),
         ]
         if tls:
             made, key = certificate()
@@ -64,8 +65,9 @@ class Waxwing(Process):
         with open(self.log, "w") as log:
             super().__init__([BINARY, "serve", "--config", "waxwing.toml"], cwd=home, stdout=log, stderr=log)
         self.wait_for_greeting(180)
-        if "plugin was refused" in self.log.read_text():
-            raise Failed("a plugin was refused: " + str(self.log))
+        if self.log.read_text().count(": plugin loaded ") < len(dict(plugins)):
+            self.end()
+            raise Failed("a plugin was not loaded: " + self.log.read_text().splitlines()[-1])
 
 
 class Postfix(Process):
