@@ -55,8 +55,8 @@ class Waxwing(Process):
         if tls:
             made, key = certificate()
             parts.append(f'[tls]\ncertificate = "{made}"\nkey = "{key}"')
-        if sessions:
-            parts.append(f"[limits]\nsessions = {sessions}\nsessions-per-address = {sessions}")
+        most = max(sessions or 0, 20_000)
+        parts.append(f"[limits]\nsessions = {most}\nsessions-per-address = {most}")
         if auth:
             record = run([BINARY, "passwd"], input=PASSWORD + "\n").strip()
             parts.append(f"[[user]]\nname = \"{USER}\"\npassword-hash = ['{record}']")

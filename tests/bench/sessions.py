@@ -144,7 +144,7 @@ def settled(running):
 def idle(server, counts):
     rows, clients, hop = [], [], Silent()
     try:
-        running = SERVERS[server](hop.port, sessions=20000 if server == "Waxwing" else max(counts))
+        running = SERVERS[server](hop.port, sessions=max(counts))
         try:
             for count in counts:
                 began, fresh = time.monotonic(), count - len(clients)
