@@ -56,5 +56,6 @@ mod tidy;
 mod torture;
 mod vanishing_clients;
 mod verdicts;
+mod virus_scan;
 mod web_api;
 mod web_messages;

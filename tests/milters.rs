@@ -148,7 +148,7 @@ fn the_failure_policy_answers_for_a_milter_and_a_reload_puts_another_in_its_plac
     )
     .expect("the configuration");
     let refused = setup.command(&["reload"]);
-    assert!(refused.code == 1 && refused.err.contains("is no address of a milter"), "{}", refused.err);
+    assert!(refused.code == 1 && refused.err.contains("is no address of a filter"), "{}", refused.err);
     std::fs::write(setup.config_file(), format!("{text}\n{gone}")).expect("the configuration");
     assert_eq!(setup.command(&["reload"]).code, 0);
     wait_until("the milter that is gone to be asked", || {

@@ -57,6 +57,7 @@ pub mod pattern;
 mod plugin;
 pub mod random;
 mod reply;
+pub mod scanner;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
@@ -80,6 +81,6 @@ pub mod prelude {
     pub use crate::clock::{days, hours, minutes, seconds};
     pub use crate::{
         Context, Error, Mailbox, NextHop, Outcome, OutcomeKind, Param, Plugin, Reply, Verdict, clock, config,
-        dns, http, kv, log, metrics, random,
+        dns, http, kv, log, metrics, random, scanner,
     };
 }

@@ -151,7 +151,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         let listeners = config.inbound.listeners.iter();
         listeners.map(|listener| (listener.name.clone(), listener.bind.clone())).collect::<Vec<_>>()
     };
-    let at_once = |config: &Config| config.plugins.limits.http_requests_at_once;
+    let at_once = |config: &Config| {
+        let limits = &config.plugins.limits;
+        (limits.http_requests_at_once, limits.scans_at_once)
+    };
     // What is said of instances, tables and large memories sizes the pool at the start.
     let pool = |config: &Config| {
         let limits = &config.plugins.limits;
@@ -168,7 +171,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("the queue's room, and that of the plugins' key-value spaces", old.store != new.store),
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
-        ("plugins.limits.http-requests-at-once", at_once(old) != at_once(new)),
+        ("plugins.limits: http-requests-at-once and scans-at-once", at_once(old) != at_once(new)),
         (
             "plugins.compile-threads and plugins.kept-generations",
             (old.plugins.compile_threads, old.plugins.kept_generations)

@@ -121,6 +121,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         kv: Some(store.key_value()),
         dns: Some(Arc::clone(&resolver)),
         http: Some(fetch.clone()),
+        scanner: Some(Arc::new(milter::Clamd::new(config.plugins.limits.scans_at_once))),
         ..plugin_host::Services::default()
     };
     let plugins = PluginHost::open(config.plugins.clone(), services)?;

@@ -187,3 +187,20 @@ fn clamav_milter_refuses_and_quarantines_what_clamd_finds() {
     assert!(queue.contains("held") && queue.contains("clamav"), "{queue}");
     drop(clamd);
 }
+
+#[test]
+#[ignore = "needs clamav: make interop"]
+fn the_plugin_clamd_refuses_what_clamd_finds_and_puts_mail_off_without_it() {
+    let clamd = Clamd::start();
+    let grants = format!("grants = {{ clamd = \"unix:{}\" }}", clamd.socket().display());
+    let setup = Setup::new().plugin("clamd", &[&grants]);
+    let server = setup.start();
+    let clean = format!("Subject: clean\r\n\r\n{}", "hello\r\n".repeat(300_000));
+    assert_eq!(sends(&server, "bob@example.org", &clean).code, 250);
+    let infected = format!("Subject: infected\r\n\r\n{}{INFECTED}\r\n", "hello\r\n".repeat(30_000));
+    let refused = sends(&server, "bob@example.org", &infected);
+    assert!(refused.begins("550 5.7.1 Waxwing.Test"), "{refused:?}");
+    drop(clamd);
+    assert_eq!(sends(&server, "bob@example.org", &clean).code, 451);
+    server.logs(&["clamd", "could not be scanned"]);
+}

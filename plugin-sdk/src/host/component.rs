@@ -42,6 +42,7 @@ pub mod exports {
                         "waxwing:mail/kv@0.1.0": crate::host::imports::waxwing::mail::kv,
                         "waxwing:mail/dns@0.1.0": crate::host::imports::waxwing::mail::dns,
                         "waxwing:mail/http@0.1.0": crate::host::imports::waxwing::mail::http,
+                        "waxwing:mail/scanner@0.1.0": crate::host::imports::waxwing::mail::scanner,
                     },
                     pub_export_macro: true,
                     export_macro_name: "subscribe",
@@ -320,6 +321,10 @@ pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
         timeout_ms: request.timeout.map(millis),
     })?;
     Ok(Response { status: answer.status, headers: answer.headers, body: answer.body })
+}
+
+pub(crate) fn scan() -> Result<Option<String>, Error> {
+    Ok(wit::scanner::scan()?)
 }
 
 // Between the generated types and ours.

@@ -266,3 +266,7 @@ pub(crate) fn dnsbl(ip: &str, zones: &[String]) -> Vec<(String, Vec<String>)> {
 pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
     services(|s| s.http_send(request))
 }
+pub(crate) fn scan() -> Result<Option<String>, Error> {
+    let message = with_world(|w| w.message().map(|message| message.rendered()))?;
+    services(|s| s.scan(&message))
+}

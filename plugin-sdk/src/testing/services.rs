@@ -24,6 +24,8 @@ pub enum Service {
     Dns,
     /// [`http`](crate::http).
     Http,
+    /// [`scanner`](crate::scanner).
+    Scanner,
 }
 
 /// One line that the plugin logged.
@@ -49,6 +51,8 @@ pub(crate) struct Services {
     pub(crate) mx: BTreeMap<String, Vec<Mx>>,
     pub(crate) failing: BTreeMap<String, Failure>,
     answers: BTreeMap<String, Result<Response, Error>>,
+    infections: Vec<(Vec<u8>, String)>,
+    scanner_fails: Option<Error>,
     requests: Vec<Request>,
     kv: BTreeMap<String, Stored>,
     versions: u64,
@@ -138,6 +142,20 @@ impl Server {
     #[must_use]
     pub fn with_answer(self, url: &str, answer: Result<Response, Error>) -> Server {
         self.0.borrow_mut().answers.insert(url.to_owned(), answer);
+        self
+    }
+
+    /// A clamd that finds this name in messages with these octets.
+    #[must_use]
+    pub fn with_infection(self, octets: impl AsRef<[u8]>, name: &str) -> Server {
+        self.0.borrow_mut().infections.push((octets.as_ref().to_vec(), name.to_owned()));
+        self
+    }
+
+    /// A clamd that answers with an error.
+    #[must_use]
+    pub fn with_scan_failure(self, error: Error) -> Server {
+        self.0.borrow_mut().scanner_fails = Some(error);
         self
     }
 
@@ -325,6 +343,15 @@ impl Services {
         let path = request.url.split_once('?').map_or(request.url.as_str(), |(path, _)| path);
         let answer = self.answers.get(&request.url).or_else(|| self.answers.get(path));
         answer.cloned().unwrap_or(Err(Error::Denied))
+    }
+
+    pub(crate) fn scan(&self, message: &[u8]) -> Result<Option<String>, Error> {
+        self.granted(Service::Scanner)?;
+        if let Some(error) = &self.scanner_fails {
+            return Err(error.clone());
+        }
+        let is_in = |octets: &[u8]| message.windows(octets.len().max(1)).any(|window| window == octets);
+        Ok(self.infections.iter().find(|(octets, _)| is_in(octets)).map(|(_, name)| name.clone()))
     }
 
     /// The same bytes in every run: splitmix64.

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::OnFailure;
+use hooks::{FilterAddress, OnFailure};
 use inbound::ListenerOptions;
-use milter::{Address, MilterOptions, Timeouts};
+use milter::{MilterOptions, Timeouts};
 
 use crate::reader::Table;
 
@@ -34,10 +34,10 @@ fn milter(
         }
     }
     let name = table.parse("name", |text| name(text, names));
-    let address = table.parse("address", Address::parse);
+    let address = table.parse("address", FilterAddress::parse);
     let known = address.is_some();
     // The rest is read whatever its address: every fault of a file is found.
-    let address = address.unwrap_or_else(|| Address::Unix("/".into()));
+    let address = address.unwrap_or_else(|| FilterAddress::Unix("/".into()));
     let mut options = MilterOptions::new(&name.unwrap_or_default(), address);
     table.set_choice(
         "on-failure",

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use hooks::FilterAddress;
 use hooks::Networks;
 use plugin_host::{
     Grants, HttpHost, Isolation, LimitOverrides, Limits, OnFailure, Options, Pin, PluginOptions, Signer,
@@ -113,6 +114,7 @@ fn grants(table: &Table<'_>) -> Grants {
     let mut grants = Grants::default();
     table.set_bool("kv", &mut grants.kv);
     table.set_bool("dns", &mut grants.dns);
+    grants.clamd = table.parse("clamd", FilterAddress::parse);
     let hosts = table.list("http", str::parse::<HttpHost>).unwrap_or_default();
     grants.http = hosts.into_iter().map(|(_, host)| host).collect();
     if let Some(item) = table.get("http-private") {
@@ -148,6 +150,8 @@ fn limits(table: &Table<'_>) -> Limits {
     table.set_duration("http-time", &mut limits.http_time, MS..=10 * MINUTE);
     table.set_size("http-request-size", &mut limits.http_request_octets, 1..=1 << 30);
     table.set_size("http-answer-size", &mut limits.http_answer_octets, 0..=1 << 30);
+    table.set_count("scans-per-hook", &mut limits.scans_per_hook, 0..=1_000);
+    table.set_count("scans-at-once", &mut limits.scans_at_once, 1..=100_000);
     table.set_count("kv-calls-per-hook", &mut limits.kv_calls_per_hook, 0..=1_000_000);
     table.set_size("kv-key-size", &mut limits.kv_key_octets, 1..=KvLimits::KEY_OCTETS as u64);
     table.set_size("kv-value-size", &mut limits.kv_value_octets, 1..=KvLimits::VALUE_OCTETS as u64);

@@ -7,8 +7,10 @@ mod breaker;
 mod chain;
 mod delivery;
 mod failure_policy;
+mod filter_address;
 mod http;
 mod key_value;
+mod scanner;
 mod session;
 mod stage;
 mod verdict;
@@ -17,8 +19,10 @@ pub use breaker::Breaker;
 pub use chain::{Chain, in_turn};
 pub use delivery::{DeliveryHooks, OutcomeKind, OutcomeReport, RouteChoice, RouteRequest, Way};
 pub use failure_policy::OnFailure;
+pub use filter_address::{FilterAddress, FilterAddressError, FilterHost};
 pub use http::{HttpAnswer, HttpClient, HttpError, HttpRequest, HttpTerms, Networks};
 pub use key_value::{KeyValue, KvError, KvPage, KvValue};
+pub use scanner::{ScanError, Scanner};
 pub use session::{
     Answer, BoxFuture, Finding, Hooks, News, NoHooks, Protocol, RecipientAnswer, Request, SessionFacts,
     SessionHooks, TlsFacts, TransactionFacts,

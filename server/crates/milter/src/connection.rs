@@ -3,11 +3,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use hooks::{FilterAddress, FilterHost};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::macros::MacroNames;
-use crate::options::{Address, Host, MilterOptions};
+use crate::options::MilterOptions;
 use crate::response::{Change, Response};
 use crate::wire::{Command, Frames, LEAST_VERSION, VERSION, WireError, actions, steps};
 
@@ -42,7 +43,7 @@ pub(crate) enum MilterError {
 }
 
 /// Both halves of a socket.
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// What was agreed on.
@@ -213,11 +214,13 @@ pub(crate) fn until(end: Instant, patience: Duration) -> Duration {
     end.saturating_duration_since(clock::now()).min(patience)
 }
 
-async fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
+pub(crate) async fn connect(address: &FilterAddress) -> io::Result<Box<dyn Socket>> {
     let stream = match address {
-        Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-        Address::Tcp(Host::Ip(ip), port) => TcpStream::connect((*ip, *port)).await?,
-        Address::Tcp(Host::Name(name), port) => TcpStream::connect((name.as_str(), *port)).await?,
+        FilterAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+        FilterAddress::Tcp(FilterHost::Ip(ip), port) => TcpStream::connect((*ip, *port)).await?,
+        FilterAddress::Tcp(FilterHost::Name(name), port) => {
+            TcpStream::connect((name.as_str(), *port)).await?
+        }
     };
     // A command is a small packet that the next one waits for.
     stream.set_nodelay(true)?;

@@ -1,4 +1,7 @@
-//! Asks milters: the filters that other mail servers have had for years, over a socket, at the stages of a session.
+//! Asks filters outside of this process: milters, and clamd for plugins.
+//!
+//! Milters are what other mail servers have had for years, asked over a socket at the stages of a session. [`Clamd`] has a message looked at
+//! that a plugin wants to be scanned: the same kind of socket and the same content, by clamd's own protocol.
 //!
 //! [`Milters`] stand in the chain of hooks beside the plugins. A session has a connection of its own to each, made when the first
 //! stage is asked. What a milter changes is made in the same overlay and pieces as a plugin's edits: a body that stays is never
@@ -16,6 +19,7 @@
 //! cannot be read, are not told of; pieces of the body are no larger than 65,535 octets, whatever a milter could take; of macros,
 //! `{cert_subject}`, `{cipher_bits}` and the mailers, but for `error`, are not known.
 
+mod clamd;
 mod connection;
 mod content;
 mod conversation;
@@ -28,8 +32,9 @@ mod response;
 mod status;
 mod wire;
 
+pub use clamd::Clamd;
 pub use milters::Milters;
-pub use options::{Address, AddressError, Host, MilterOptions, Timeouts};
+pub use options::{MilterOptions, Timeouts};
 pub use status::MilterStatus;
 
 #[cfg(test)]

@@ -18,5 +18,6 @@ wasmtime::component::bindgen!({
         "waxwing:mail/kv": async,
         "waxwing:mail/dns": async,
         "waxwing:mail/http": async,
+        "waxwing:mail/scanner": async,
     },
 });

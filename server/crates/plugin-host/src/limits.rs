@@ -41,6 +41,10 @@ pub struct Limits {
     pub http_request_octets: usize,
     /// Octets of an answer's body.
     pub http_answer_octets: u64,
+    /// Scans for viruses in one hook.
+    pub scans_per_hook: u32,
+    /// The same at once, of all plugins together; whoever makes them obeys it.
+    pub scans_at_once: usize,
     /// Calls of the key-value store in one hook.
     pub kv_calls_per_hook: u32,
     /// Octets of a key.
@@ -90,6 +94,8 @@ impl Default for Limits {
             http_time: Duration::from_secs(5),
             http_request_octets: 32 << 20,
             http_answer_octets: 1 << 20,
+            scans_per_hook: 3,
+            scans_at_once: 50,
             kv_calls_per_hook: 200,
             kv_key_octets: 512,
             kv_value_octets: 64 << 10,

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hooks::{Networks, OnFailure};
+use hooks::{FilterAddress, Networks, OnFailure};
 use model::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -115,6 +115,8 @@ pub struct Grants {
     /// Networks of this site that those hosts may be in. An address in `http` stands for itself and needs none.
     #[serde(serialize_with = "networks")]
     pub http_private: Networks,
+    /// The clamd that looks at messages for it.
+    pub clamd: Option<FilterAddress>,
 }
 
 fn networks<S: Serializer>(networks: &Networks, serializer: S) -> Result<S::Ok, S::Error> {
@@ -161,12 +163,13 @@ pub struct Services {
     pub kv: Option<Arc<dyn hooks::KeyValue>>,
     pub dns: Option<Arc<dyn dns::Resolver>>,
     pub http: Option<Arc<dyn hooks::HttpClient>>,
+    pub scanner: Option<Arc<dyn hooks::Scanner>>,
     pub wall_clock: WallClock,
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { kv: None, dns: None, http: None, wall_clock: Arc::new(clock::wall) }
+        Self { kv: None, dns: None, http: None, scanner: None, wall_clock: Arc::new(clock::wall) }
     }
 }
 
@@ -176,6 +179,7 @@ impl fmt::Debug for Services {
             .field("kv", &self.kv)
             .field("dns", &self.dns)
             .field("http", &self.http)
+            .field("scanner", &self.scanner)
             .finish_non_exhaustive()
     }
 }

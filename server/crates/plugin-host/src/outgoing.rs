@@ -93,7 +93,7 @@ impl Outgoing {
     }
 
     /// What is left of the hook's time, less what the plugin needs to make something of a failure.
-    fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_duration_since(clock::now()).saturating_sub(RESERVE)
         })

@@ -9,6 +9,7 @@ mod log;
 mod measures;
 mod message;
 mod parts;
+mod scanner;
 mod session;
 mod time;
 mod transaction;

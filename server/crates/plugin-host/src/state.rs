@@ -53,6 +53,7 @@ pub(crate) struct Spent {
     pub(crate) lines_lost: u32,
     pub(crate) dns_questions: u32,
     pub(crate) kv_calls: u32,
+    pub(crate) scans: u32,
     pub(crate) additions: u32,
     pub(crate) body_read: u64,
     pub(crate) body_octets: u64,

@@ -13,7 +13,7 @@ const PACKAGE: &str = "waxwing:mail/";
 const SINCE_0_1: &[&str] = &["0.1.0"];
 
 /// The interfaces that a plugin may import.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("types", SINCE_0_1),
     ("session", SINCE_0_1),
     ("transaction", SINCE_0_1),
@@ -26,6 +26,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("kv", SINCE_0_1),
     ("dns", SINCE_0_1),
     ("http", SINCE_0_1),
+    ("scanner", SINCE_0_1),
 ];
 
 /// The interfaces that a plugin may export to be asked.

@@ -92,6 +92,7 @@ impl Lab {
             dns: Some(case.dns.clone()),
             http: Some(Arc::new(Web(case.http.clone()))),
             wall_clock: clock.reader(),
+            ..Services::default()
         };
         let plugin = PluginOptions {
             on_failure: case.on_failure,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use hooks::FilterAddress;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use crate::options::{Address, MilterOptions};
+use crate::options::MilterOptions;
 
 /// What the milter does when it has heard a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Scripted {
     }
 
     pub(crate) fn options(&self) -> MilterOptions {
-        MilterOptions::new("scripted", Address::Unix(self.folder.path().join("milter")))
+        MilterOptions::new("scripted", FilterAddress::Unix(self.folder.path().join("milter")))
     }
 
     /// What was heard, each command's code and its texts with spaces between them; macros are left out.

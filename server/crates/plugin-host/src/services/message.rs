@@ -4,6 +4,7 @@
 //! thread that may block. A message that cannot be read traps where the interface has no error for it.
 
 use message::{BodyError, Draft, HeaderError, PartError};
+use model::Content;
 use sha2::{Digest, Sha256};
 
 use crate::bindings::waxwing::mail::transaction::{Host, Part, Recipient};
@@ -173,6 +174,11 @@ impl State {
 
     fn editable(&mut self) -> Result<&mut Draft, Error> {
         self.overlay.draft(self.transaction.as_deref()).map_err(|error| unavailable(&error))
+    }
+
+    /// The message with all edits so far.
+    pub(super) fn message_now(&mut self) -> Result<Content, Error> {
+        self.editable()?.clone().into_content().map_err(|error| unavailable(&error))
     }
 
     /// Reads the message, on this thread when that is short work.

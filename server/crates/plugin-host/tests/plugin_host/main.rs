@@ -19,6 +19,7 @@ mod refusals;
 mod released;
 mod required;
 mod rollback;
+mod scanner;
 mod services;
 mod session;
 mod signatures;

@@ -113,6 +113,12 @@ pub(super) const GRANTS: Section = Section {
             "Where the names in `http` may lead beside the public Internet, as in `[\"10.0.0.0/8\"]`; true: anywhere. Without it a name \
              that leads to this machine or its network is not asked. An address in `http` stands for itself and needs none.",
         ),
+        optional(
+            "clamd",
+            "address",
+            "none",
+            "The clamd that scans messages for it: `\"unix:/run/clamav/clamd.ctl\"`, or a host and a port as in `\"127.0.0.1:3310\"`.",
+        ),
     ],
 };
 
@@ -176,6 +182,13 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
         ),
         key("http-request-size", SIZE, "\"32 MiB\"", "Octets of a request, its header included."),
         key("http-answer-size", SIZE, "\"1 MiB\"", "Octets of an answer's body; its header may have 64 KiB."),
+        key("scans-per-hook", COUNT, "3", "Scans for viruses in one hook."),
+        key(
+            "scans-at-once",
+            COUNT,
+            "50",
+            "Scans for viruses at once, of all plugins together; those beyond wait. A change needs a restart.",
+        ),
         key("kv-calls-per-hook", COUNT, "200", "Calls of the key-value store in one hook."),
         key("kv-key-size", SIZE, "512", "Octets of a key."),
         key("kv-value-size", SIZE, "\"64 KiB\"", "Octets of a value."),
