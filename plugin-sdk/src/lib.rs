@@ -58,6 +58,7 @@ mod plugin;
 pub mod random;
 mod reply;
 pub mod scanner;
+pub mod submission;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
@@ -81,6 +82,6 @@ pub mod prelude {
     pub use crate::clock::{days, hours, minutes, seconds};
     pub use crate::{
         Context, Error, Mailbox, NextHop, Outcome, OutcomeKind, Param, Plugin, Reply, Verdict, clock, config,
-        dns, http, kv, log, metrics, random, scanner,
+        dns, http, kv, log, metrics, random, scanner, submission,
     };
 }

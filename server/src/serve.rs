@@ -14,7 +14,7 @@ use admin::{ControlSocket, MetricsSockets};
 use anyhow::{Context, Result};
 use config::{Config, Notice};
 use hooks::Chain;
-use inbound::{RelayGrants, Sockets};
+use inbound::{PluginMail, RelayGrants, Sockets};
 use milter::Milters;
 use plugin_host::PluginHost;
 use rustix::fs::Mode;
@@ -117,10 +117,12 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     let at_once = config.plugins.limits.http_requests_at_once;
     let trusted = config.outbound.tls.web_pki();
     let fetch = Arc::new(fetch::Fetch::new(Arc::clone(&resolver), trusted, fetch::Options { at_once }));
+    let plugin_mail = Arc::new(PluginMail::default());
     let services = plugin_host::Services {
         kv: Some(store.key_value()),
         dns: Some(Arc::clone(&resolver)),
         http: Some(fetch.clone()),
+        submitter: Some(plugin_mail.clone()),
         scanner: Some(Arc::new(milter::Clamd::new(config.plugins.limits.scans_at_once))),
         ..plugin_host::Services::default()
     };
@@ -159,6 +161,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
             return Err(error);
         }
     };
+    plugin_mail.open(&inbound);
     let hostname = config.inbound.hostname.to_string();
     let renewals = acme::Renewals::start(config.acme.clone(), tls.clone(), held);
     let concerned = reload::Services {

@@ -7,6 +7,7 @@ use crate::headers::Header;
 use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
+use crate::submission::{AutoSubmitted, Message};
 use crate::{Error, Mailbox, Param, Recipient, Reply};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub mod exports {
                         "waxwing:mail/dns@0.1.0": crate::host::imports::waxwing::mail::dns,
                         "waxwing:mail/http@0.1.0": crate::host::imports::waxwing::mail::http,
                         "waxwing:mail/scanner@0.1.0": crate::host::imports::waxwing::mail::scanner,
+                        "waxwing:mail/submission@0.1.0": crate::host::imports::waxwing::mail::submission,
                     },
                     pub_export_macro: true,
                     export_macro_name: "subscribe",
@@ -325,6 +327,18 @@ pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
 
 pub(crate) fn scan() -> Result<Option<String>, Error> {
     Ok(wit::scanner::scan()?)
+}
+pub(crate) fn submit(message: &Message) -> Result<String, Error> {
+    let mark = |mark: AutoSubmitted| match mark {
+        AutoSubmitted::Generated => wit::submission::AutoSubmitted::Generated,
+        AutoSubmitted::Replied => wit::submission::AutoSubmitted::Replied,
+    };
+    Ok(wit::submission::submit(&wit::submission::Message {
+        sender: message.sender.as_ref().map(mailbox),
+        recipients: message.recipients.iter().map(mailbox).collect(),
+        content: message.content.clone(),
+        auto_submitted: message.auto_submitted.map(mark),
+    })?)
 }
 
 // Between the generated types and ours.

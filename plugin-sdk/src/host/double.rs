@@ -7,6 +7,7 @@ use crate::headers::Header;
 use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
+use crate::submission::Message;
 use crate::testing::{LogLine, Services, Staged, World, with_world};
 use crate::{Error, Mailbox, Param, Recipient, Reply};
 
@@ -269,4 +270,7 @@ pub(crate) fn http_send(request: &Request) -> Result<Response, Error> {
 pub(crate) fn scan() -> Result<Option<String>, Error> {
     let message = with_world(|w| w.message().map(|message| message.rendered()))?;
     services(|s| s.scan(&message))
+}
+pub(crate) fn submit(message: &Message) -> Result<String, Error> {
+    services(|s| s.submit(message))
 }

@@ -5,6 +5,7 @@ use crate::dns::{Failure, Mx};
 use crate::http::{Request, Response};
 use crate::kv::Entry;
 use crate::log::Level;
+use crate::submission::Message;
 use crate::{Error, Plugin};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ pub enum Service {
     Http,
     /// [`scanner`](crate::scanner).
     Scanner,
+    /// [`submission`](crate::submission).
+    Submission,
 }
 
 /// One line that the plugin logged.
@@ -54,6 +57,8 @@ pub(crate) struct Services {
     infections: Vec<(Vec<u8>, String)>,
     scanner_fails: Option<Error>,
     requests: Vec<Request>,
+    submitted: Vec<Message>,
+    submission_fails: Option<Error>,
     kv: BTreeMap<String, Stored>,
     versions: u64,
     random: u64,
@@ -157,6 +162,19 @@ impl Server {
     pub fn with_scan_failure(self, error: Error) -> Server {
         self.0.borrow_mut().scanner_fails = Some(error);
         self
+    }
+
+    /// A queue that takes nothing from plugins.
+    #[must_use]
+    pub fn with_submission_failure(self, error: Error) -> Server {
+        self.0.borrow_mut().submission_fails = Some(error);
+        self
+    }
+
+    /// What the plugins submitted, in this order.
+    #[must_use]
+    pub fn submitted(&self) -> Vec<Message> {
+        self.0.borrow().submitted.clone()
     }
 
     /// What the plugins asked over HTTP, in this order.
@@ -352,6 +370,17 @@ impl Services {
         }
         let is_in = |octets: &[u8]| message.windows(octets.len().max(1)).any(|window| window == octets);
         Ok(self.infections.iter().find(|(octets, _)| is_in(octets)).map(|(_, name)| name.clone()))
+    }
+
+    /// Its id is `submitted-1` and so on.
+    pub(crate) fn submit(&mut self, message: &Message) -> Result<String, Error> {
+        self.granted(Service::Submission)?;
+        if let Some(error) = &self.submission_fails {
+            return Err(error.clone());
+        }
+        message.check()?;
+        self.submitted.push(message.clone());
+        Ok(format!("submitted-{}", self.submitted.len()))
     }
 
     /// The same bytes in every run: splitmix64.

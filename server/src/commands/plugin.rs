@@ -85,11 +85,9 @@ impl Said {
             .iter()
             .filter_map(|import| import.strip_prefix("waxwing:mail/")?.split_once('@'));
         let ours: Vec<(&str, &str)> = ours.collect();
-        let mut grants: BTreeSet<String> = ours
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .filter(|name| GRANTED.contains(&name.as_str()))
-            .collect();
+        let granted = |name: &str| GRANTED.iter().find(|(interface, _)| *interface == name);
+        let mut grants: BTreeSet<String> =
+            ours.iter().filter_map(|(name, _)| granted(name)).map(|(_, grant)| (*grant).to_owned()).collect();
         if inspection.imports.iter().any(|import| import.starts_with("wasi:http/")) {
             grants.insert("http".to_owned());
         }
@@ -98,5 +96,6 @@ impl Said {
     }
 }
 
-/// The interfaces that answer `denied` without a grant.
-const GRANTED: [&str; 4] = ["kv", "dns", "http", "scanner"];
+/// The interfaces that answer `denied` without a grant, and the names of these.
+const GRANTED: [(&str, &str); 5] =
+    [("kv", "kv"), ("dns", "dns"), ("http", "http"), ("scanner", "clamd"), ("submission", "submit")];

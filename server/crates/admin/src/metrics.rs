@@ -28,6 +28,7 @@ pub(crate) const FAMILIES: &[(&str, Kind, &str)] = &[
         Counter,
         "Messages at the end of their data: accepted, refused or discarded.",
     ),
+    ("waxwing_messages_submitted_total", Counter, "Messages of their own that plugins have queued."),
     ("waxwing_messages_held_total", Counter, "Accepted messages of which a recipient is held."),
     ("waxwing_received_octets_total", Counter, "Octets of accepted messages."),
     ("waxwing_recipients_refused_total", Counter, "Recipients that were refused."),
@@ -207,6 +208,7 @@ impl Services {
                 ([("outcome", "discarded")], stats.discarded),
             ]),
         );
+        page.one("waxwing_messages_submitted_total", stats.submitted as f64);
         page.one("waxwing_messages_held_total", stats.held as f64);
         page.one("waxwing_received_octets_total", stats.accepted_octets as f64);
         page.one("waxwing_recipients_refused_total", stats.recipients_refused as f64);

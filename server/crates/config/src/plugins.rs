@@ -115,6 +115,7 @@ fn grants(table: &Table<'_>) -> Grants {
     table.set_bool("kv", &mut grants.kv);
     table.set_bool("dns", &mut grants.dns);
     grants.clamd = table.parse("clamd", FilterAddress::parse);
+    table.set_bool("submit", &mut grants.submit);
     let hosts = table.list("http", str::parse::<HttpHost>).unwrap_or_default();
     grants.http = hosts.into_iter().map(|(_, host)| host).collect();
     if let Some(item) = table.get("http-private") {
@@ -152,6 +153,10 @@ fn limits(table: &Table<'_>) -> Limits {
     table.set_size("http-answer-size", &mut limits.http_answer_octets, 0..=1 << 30);
     table.set_count("scans-per-hook", &mut limits.scans_per_hook, 0..=1_000);
     table.set_count("scans-at-once", &mut limits.scans_at_once, 1..=100_000);
+    table.set_count("submissions-per-hook", &mut limits.submissions_per_hook, 0..=10_000);
+    table.set_count("submissions-per-hour", &mut limits.submissions_per_hour, 0..=10_000_000);
+    table.set_size("submission-size", &mut limits.submission_octets, 1..=1 << 30);
+    table.set_count("submission-recipients", &mut limits.submission_recipients, 1..=100_000);
     table.set_count("kv-calls-per-hook", &mut limits.kv_calls_per_hook, 0..=1_000_000);
     table.set_size("kv-key-size", &mut limits.kv_key_octets, 1..=KvLimits::KEY_OCTETS as u64);
     table.set_size("kv-value-size", &mut limits.kv_value_octets, 1..=KvLimits::VALUE_OCTETS as u64);

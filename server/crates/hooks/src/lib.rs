@@ -13,6 +13,7 @@ mod key_value;
 mod scanner;
 mod session;
 mod stage;
+mod submission;
 mod verdict;
 
 pub use breaker::Breaker;
@@ -28,4 +29,5 @@ pub use session::{
     SessionHooks, TlsFacts, TransactionFacts,
 };
 pub use stage::{Stage, Stages};
+pub use submission::{AutoSubmitted, PluginMessage, SubmitError, Submitter};
 pub use verdict::{RecipientVerdict, Verdict};

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -133,6 +133,10 @@ impl Server {
                 listener::accept(socket, name, self.shared.clone(), self.stop.subscribe(), alive.clone());
             tokio::spawn(accept);
         }
+    }
+
+    pub(crate) fn weak(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
     }
 
     /// New options for the sessions that begin from now on. Addresses that were bound stay as they are; a listener that

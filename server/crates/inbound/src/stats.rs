@@ -54,6 +54,7 @@ pub struct Stats {
     found: [[AtomicU64; Outcome::ALL.len()]; METHODS.len()],
     pub(crate) accepted: AtomicU64,
     pub(crate) accepted_octets: AtomicU64,
+    pub(crate) submitted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) discarded: AtomicU64,
     pub(crate) held: AtomicU64,
@@ -86,6 +87,8 @@ pub struct StatsSnapshot {
     pub accepted: u64,
     /// Their octets.
     pub accepted_octets: u64,
+    /// Messages of plugins that were queued.
+    pub submitted: u64,
     /// Messages that were refused at the end of their data.
     pub refused: u64,
     /// Messages that were answered 250 and dropped because a plugin said so.
@@ -122,6 +125,7 @@ impl Stats {
             senders: self.senders(),
             accepted: self.accepted.load(Relaxed),
             accepted_octets: self.accepted_octets.load(Relaxed),
+            submitted: self.submitted.load(Relaxed),
             refused: self.refused.load(Relaxed),
             discarded: self.discarded.load(Relaxed),
             held: self.held.load(Relaxed),

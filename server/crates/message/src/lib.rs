@@ -32,4 +32,6 @@ pub use letter::{Letter, LetterPart};
 pub use mime::{MAX_MIME_OCTETS, MAX_PARTS, Part, PartError, Structure};
 pub use shape::{ShapeError, ShapeLimits, check_shape};
 pub use splice::BodyError;
-pub use trace::{Received, Transmission, count_received, delivered_to, prepend, return_path};
+pub use trace::{
+    Received, Transmission, count_received, delivered_to, prepend, received_from_plugin, return_path,
+};

@@ -96,6 +96,11 @@ impl Received<'_> {
     }
 }
 
+/// The Received field of a message that a plugin of this host has written, with its CRLF.
+pub fn received_from_plugin(plugin: &str, by: &str, id: QueueId, date: Timestamp) -> String {
+    format!("Received: by {by} (plugin {}) id {id};\r\n\t{}\r\n", sanitise(plugin), format_date(date))
+}
+
 /// Letters, digits and what stands in host names and literals; anything else could end the field or open a
 /// comment.
 fn sanitise(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::esmtp::{FORWARDED_AS, REFUSED};
+use crate::esmtp::{FORWARDED_AS, REFUSED, SUBMITTED_BY};
 use crate::{Mailbox, Reply, ReversePath};
 
 /// One ESMTP parameter of MAIL or RCPT, `KEYWORD` or `KEYWORD=value` (RFC 5321 section 4.1.2).
@@ -60,6 +60,11 @@ impl Envelope {
     /// The value of a MAIL parameter, `Some("")` when it stands without one.
     pub fn sender_param(&self, keyword: &str) -> Option<&str> {
         find_param(&self.sender_params, keyword)
+    }
+
+    /// The plugin that submitted the message, if one did.
+    pub fn submitted_by(&self) -> Option<&str> {
+        self.sender_param(SUBMITTED_BY)
     }
 
     /// Whether the client asked for SMTPUTF8 (RFC 6531 section 3.4).

@@ -24,9 +24,12 @@ pub const FORWARDED_AS: &str = "X-FORWARDED-AS";
 /// which is not made.
 pub const REFUSED: &str = "X-REFUSED";
 
+/// Likewise a parameter of MAIL: the plugin that submitted the message.
+pub const SUBMITTED_BY: &str = "X-SUBMITTED-BY";
+
 /// Whether a parameter is one that only this host knows.
 pub fn is_internal(keyword: &str) -> bool {
-    [EXPANDED, FORWARDED_AS, REFUSED].iter().any(|known| known.eq_ignore_ascii_case(keyword))
+    [EXPANDED, FORWARDED_AS, REFUSED, SUBMITTED_BY].iter().any(|known| known.eq_ignore_ascii_case(keyword))
 }
 
 /// Of which outcomes a sender wants to hear (RFC 3461 section 4.1).

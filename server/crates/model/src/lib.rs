@@ -21,7 +21,7 @@ pub use domain::{Domain, DomainError};
 pub use envelope::{Envelope, Param, Recipient};
 pub use esmtp::{
     DeliverBy, EXPANDED, FORWARDED_AS, LateMode, MAX_ENVID_OCTETS, MAX_ORCPT_OCTETS, Notify, REFUSED,
-    decode_xtext, encode_xtext, is_internal, parse_priority,
+    SUBMITTED_BY, decode_xtext, encode_xtext, is_internal, parse_priority,
 };
 pub use histogram::{Histogram, HistogramView};
 pub use id::{QueueId, SessionId};

@@ -19,5 +19,6 @@ wasmtime::component::bindgen!({
         "waxwing:mail/dns": async,
         "waxwing:mail/http": async,
         "waxwing:mail/scanner": async,
+        "waxwing:mail/submission": async,
     },
 });

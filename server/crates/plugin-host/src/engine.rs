@@ -133,6 +133,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     mail::dns::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
     mail::http::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
     mail::scanner::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
+    mail::submission::add_to_linker::<_, HasSelf<State>>(&mut linker, counted)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)

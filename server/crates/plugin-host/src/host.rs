@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::history::History;
+use crate::hourly::Hourly;
 use crate::loader::Loader;
 use crate::metrics::Registry;
 use crate::places::Places;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) services: Services,
     pub(crate) metrics: Registry,
+    pub(crate) submissions: Hourly,
     /// A place for each instance that may be alive.
     pub(crate) places: Arc<Places>,
     /// Instances alive now, those between two uses included.
@@ -74,6 +76,7 @@ impl Shared {
             engine,
             services,
             metrics: Registry::default(),
+            submissions: Hourly::default(),
             places: Places::new(limits.instances.max(1)),
             alive: AtomicU64::new(0),
             memory_ceiling,

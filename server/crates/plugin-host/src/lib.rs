@@ -32,6 +32,7 @@ mod failure;
 mod folder;
 mod history;
 mod host;
+mod hourly;
 mod idle;
 mod instance;
 mod limits;

@@ -45,6 +45,14 @@ pub struct Limits {
     pub scans_per_hook: u32,
     /// The same at once, of all plugins together; whoever makes them obeys it.
     pub scans_at_once: usize,
+    /// Messages that one hook may submit.
+    pub submissions_per_hook: u32,
+    /// The same within an hour, for each plugin.
+    pub submissions_per_hour: u32,
+    /// Octets of a message that a plugin submits.
+    pub submission_octets: usize,
+    /// Recipients of one, before aliases.
+    pub submission_recipients: usize,
     /// Calls of the key-value store in one hook.
     pub kv_calls_per_hook: u32,
     /// Octets of a key.
@@ -96,6 +104,10 @@ impl Default for Limits {
             http_answer_octets: 1 << 20,
             scans_per_hook: 3,
             scans_at_once: 50,
+            submissions_per_hook: 5,
+            submissions_per_hour: 1_000,
+            submission_octets: 1 << 20,
+            submission_recipients: 50,
             kv_calls_per_hook: 200,
             kv_key_octets: 512,
             kv_value_octets: 64 << 10,

@@ -117,6 +117,8 @@ pub struct Grants {
     pub http_private: Networks,
     /// The clamd that looks at messages for it.
     pub clamd: Option<FilterAddress>,
+    /// It may submit mail of its own.
+    pub submit: bool,
 }
 
 fn networks<S: Serializer>(networks: &Networks, serializer: S) -> Result<S::Ok, S::Error> {
@@ -164,12 +166,20 @@ pub struct Services {
     pub dns: Option<Arc<dyn dns::Resolver>>,
     pub http: Option<Arc<dyn hooks::HttpClient>>,
     pub scanner: Option<Arc<dyn hooks::Scanner>>,
+    pub submitter: Option<Arc<dyn hooks::Submitter>>,
     pub wall_clock: WallClock,
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { kv: None, dns: None, http: None, scanner: None, wall_clock: Arc::new(clock::wall) }
+        Self {
+            kv: None,
+            dns: None,
+            http: None,
+            scanner: None,
+            submitter: None,
+            wall_clock: Arc::new(clock::wall),
+        }
     }
 }
 
@@ -180,6 +190,7 @@ impl fmt::Debug for Services {
             .field("dns", &self.dns)
             .field("http", &self.http)
             .field("scanner", &self.scanner)
+            .field("submitter", &self.submitter)
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ mod message;
 mod parts;
 mod scanner;
 mod session;
+mod submission;
 mod time;
 mod transaction;
 pub(crate) mod wasi;

@@ -54,6 +54,7 @@ pub(crate) struct Spent {
     pub(crate) dns_questions: u32,
     pub(crate) kv_calls: u32,
     pub(crate) scans: u32,
+    pub(crate) submissions: u32,
     pub(crate) additions: u32,
     pub(crate) body_read: u64,
     pub(crate) body_octets: u64,

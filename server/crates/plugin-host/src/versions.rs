@@ -13,7 +13,7 @@ const PACKAGE: &str = "waxwing:mail/";
 const SINCE_0_1: &[&str] = &["0.1.0"];
 
 /// The interfaces that a plugin may import.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("types", SINCE_0_1),
     ("session", SINCE_0_1),
     ("transaction", SINCE_0_1),
@@ -27,6 +27,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("dns", SINCE_0_1),
     ("http", SINCE_0_1),
     ("scanner", SINCE_0_1),
+    ("submission", SINCE_0_1),
 ];
 
 /// The interfaces that a plugin may export to be asked.

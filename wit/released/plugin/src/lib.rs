@@ -13,9 +13,21 @@ mod world {
         }", world: "released:plugin/plugin", generate_all, pub_export_macro: true, default_bindings_module: "crate::world" });
 }
 
-#[cfg(feature = "second")]
+#[cfg(all(feature = "second", not(feature = "third")))]
 mod world {
     wit_bindgen::generate!({ path: "../0.1-2.wit", inline: "package released:plugin;
+        world plugin {
+          include waxwing:mail/imports@0.1.0;
+          export waxwing:mail/on-connect@0.1.0; export waxwing:mail/on-ehlo@0.1.0; export waxwing:mail/on-auth@0.1.0;
+          export waxwing:mail/on-mail@0.1.0; export waxwing:mail/on-rcpt@0.1.0; export waxwing:mail/on-data@0.1.0;
+          export waxwing:mail/on-message@0.1.0; export waxwing:mail/on-disconnect@0.1.0; export waxwing:mail/on-route@0.1.0;
+          export waxwing:mail/on-outcome@0.1.0; export waxwing:mail/lifecycle@0.1.0;
+        }", world: "released:plugin/plugin", generate_all, pub_export_macro: true, default_bindings_module: "crate::world" });
+}
+
+#[cfg(feature = "third")]
+mod world {
+    wit_bindgen::generate!({ path: "../0.1-3.wit", inline: "package released:plugin;
         world plugin {
           include waxwing:mail/imports@0.1.0;
           export waxwing:mail/on-connect@0.1.0; export waxwing:mail/on-ehlo@0.1.0; export waxwing:mail/on-auth@0.1.0;
@@ -115,6 +127,16 @@ fn second() -> Result<String, Error> {
     ))
 }
 
+#[cfg(feature = "third")]
+fn third() -> String {
+    use world::waxwing::mail::{scanner, submission};
+    let recipients = vec![Mailbox { local: "bob".into(), domain: "example.net".into() }];
+    let content = b"From: a@b.example\r\n\r\n".to_vec();
+    let auto_submitted = Some(submission::AutoSubmitted::Generated);
+    let submitted = submission::submit(&submission::Message { sender: None, recipients, content, auto_submitted });
+    format!("{:?} {:?}", scanner::scan(), submitted)
+}
+
 impl on::on_connect::Guest for Released {
     fn connect() -> Verdict {
         note(&format!("connect {} {}", facts(), services()));
@@ -156,6 +178,8 @@ impl on::on_message::Guest for Released {
         note(&format!("message {edited} {}", authentication::findings().len()));
         #[cfg(feature = "second")]
         note(&second().unwrap_or_else(|error| format!("{error:?}")));
+        #[cfg(feature = "third")]
+        note(&third());
         let found = session::note("found").unwrap_or_default();
         // What cannot be added is missed by the test.
         let _ = transaction::add_header("X-Found", found.as_bytes(), None);

@@ -24,3 +24,4 @@ mod services;
 mod session;
 mod signatures;
 mod stage;
+mod submission;

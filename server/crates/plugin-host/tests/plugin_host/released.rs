@@ -17,9 +17,10 @@ use wit_parser::Resolve;
 use crate::stage::{Bed, mailbox, text, transaction};
 
 /// The released states of `wit/since-0.1`, with the SHA-256 of their files: none is ever changed.
-const RELEASED: [(&str, &str); 2] = [
+const RELEASED: [(&str, &str); 3] = [
     ("0.1-1", "33ca1842830e7075b52a2ad8328a130ff153000673fcd2237207a04259b2ae0f"),
     ("0.1-2", "684d36abf075c402f098a9a528f1ff214b7b7f2f2a5599beb05a3c4098930eeb"),
+    ("0.1-3", "eeec0a70ea9b6c30caea7404873e63c75ebf9c8dace77fec5891cd4117146a2f"),
 ];
 
 fn wit(below: &str) -> PathBuf {
@@ -168,6 +169,8 @@ async fn every_function_that_a_released_plugin_imports_does_what_it_did() {
         }
         let second = r#"true None false ESMTP mx.example.org 192.0.2.25:25 None [];"#;
         assert!(message.contains(second), "{state}: {message}");
+        let third = "Err(Error::Denied) Err(Error::Denied);";
+        assert_eq!(message.contains(third), state != "0.1-2", "{state}: {message}");
         let envelope = answer.envelope.unwrap();
         assert_eq!(envelope.recipients[0].address, mailbox("bobby@example.net"));
         assert_eq!(answer.recipients[&0].verdict, RecipientVerdict::Hold("held".to_owned()));

@@ -119,6 +119,7 @@ pub(super) const GRANTS: Section = Section {
             "none",
             "The clamd that scans messages for it: `\"unix:/run/clamav/clamd.ctl\"`, or a host and a port as in `\"127.0.0.1:3310\"`.",
         ),
+        key("submit", FLAG, "false", "Mail of its own, which goes to the queue as this host's."),
     ],
 };
 
@@ -189,6 +190,15 @@ pub(super) const PLUGIN_LIMITS: Section = Section {
             "50",
             "Scans for viruses at once, of all plugins together; those beyond wait. A change needs a restart.",
         ),
+        key("submissions-per-hook", COUNT, "5", "Messages of its own that a plugin may submit in one hook."),
+        key(
+            "submissions-per-hour",
+            COUNT,
+            "1000",
+            "The same within an hour, for each plugin; a restart forgets them.",
+        ),
+        key("submission-size", SIZE, "\"1 MiB\"", "Octets of such a message."),
+        key("submission-recipients", COUNT, "50", "Its recipients, before aliases."),
         key("kv-calls-per-hook", COUNT, "200", "Calls of the key-value store in one hook."),
         key("kv-key-size", SIZE, "512", "Octets of a key."),
         key("kv-value-size", SIZE, "\"64 KiB\"", "Octets of a value."),
