@@ -69,11 +69,6 @@ impl Content {
             }
         }
     }
-
-    /// The whole text with these octets at this place, as quoted-printable.
-    pub(crate) fn recoded_with(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
-        quoted_printable(&[&self.decoded[..at], bytes, &self.decoded[at..]].concat())
-    }
 }
 
 fn decode_quoted_printable(encoded: &[u8]) -> (Vec<u8>, Vec<u32>) {
@@ -113,7 +108,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Text as quoted-printable: CRLF stays a line end, everything else comes out as it went in.
-fn quoted_printable(text: &[u8]) -> Vec<u8> {
+pub(crate) fn quoted_printable(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 8);
     let mut column = 0;
     let mut at = 0;

@@ -8,67 +8,51 @@
 //! messages that already carry a DKIM or ARC signature (unless `even-if-signed`), texts in which the footer stands already,
 //! texts of more than 2 MiB, and texts in charsets that do not contain ASCII.
 //!
-//! Settings:
+//! ```toml
+//! settings = { text = "Sent through Waxwing", direction = "outgoing" }
+//! ```
+//!
+//! ```toml
+//! [plugins.footer.settings]
+//! even-if-signed = true
+//! rules = [                                                        # the first that fits is the footer
+//!   { sender-domains = ["example.com"], direction = "outgoing", text = "Example Ltd.", html = "<p><b>Example</b> Ltd.</p>" },
+//!   { direction = "incoming", text = "This message came from outside." },
+//! ]
+//! ```
 //!
 //! | key | default | meaning |
 //! |---|---|---|
-//! | `text` | - | what to put below plain text; several lines are fine. Without it nothing is done |
+//! | `text` | - | what to put below plain text; several lines are fine |
 //! | `html` | the text, as HTML | what to put into HTML |
-//! | `even-if-signed` | false | also when that breaks a DKIM or ARC signature |
+//! | `direction` | "all" | "outgoing": only mail of clients that may relay, by their user or address; "incoming": only other mail |
 //! | `sender-domains` | [] | only mail from these domains and those under them; empty: all |
 //! | `listeners` | [] | only mail that came through these listeners; empty: all |
 //! | `authenticated-only` | false | only mail of users who have authenticated |
+//! | `rules` | [] | tables of the keys above, instead of these |
+//! | `even-if-signed` | false | also when that breaks a DKIM or ARC signature |
 //!
-//! Known gaps: nothing is added to a message that has no text; characters that a national charset does not have become
-//! "?", unless the part can be made UTF-8 without touching what it says, which is so for ASCII.
+//! Without `text` and `rules` nothing is done. In a text that is format=flowed (RFC 3676) the footer's lines stay lines.
+//!
+//! A part in us-ascii, iso-8859-1, iso-8859-15 or windows-1252 becomes UTF-8 when its charset cannot say the footer. Known gaps: nothing is
+//! added to a message that has no text; what another national charset does not have becomes "?".
 
 mod charset;
 mod encoding;
+mod flowed;
 mod part_header;
 mod place;
+mod settings;
 
 use charset::Written;
 use encoding::Content;
 use place::{Form, Target};
-use serde::Deserialize;
+use settings::{Rule, Settings};
 use waxwing_plugin::body::Part;
 use waxwing_plugin::prelude::*;
 
 /// The most that is read of one text, octets as encoded.
 const LONGEST_TEXT: u32 = 2 * 1024 * 1024;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct Settings {
-    text: String,
-    html: Option<String>,
-    even_if_signed: bool,
-    sender_domains: Vec<String>,
-    listeners: Vec<String>,
-    authenticated_only: bool,
-}
-
-impl Settings {
-    fn mean(&self, cx: &Context) -> bool {
-        let domains = &self.sender_domains;
-        !self.text.is_empty()
-            && (self.listeners.is_empty() || self.listeners.contains(&cx.listener()))
-            && (!self.authenticated_only || cx.auth_user().is_some())
-            && (domains.is_empty() || cx.sender().is_some_and(|s| domains.iter().any(|d| s.is_within(d))))
-    }
-
-    fn footer(&self, form: Form) -> String {
-        match (form, &self.html) {
-            (Form::Plain, _) => self.text.trim_end().replace("\r\n", "\n"),
-            (Form::Html, Some(html)) => charset::as_entities(html.trim_end()),
-            (Form::Html, None) => {
-                let escaped =
-                    self.text.trim_end().replace("\r\n", "\n").replace('&', "&amp;").replace('<', "&lt;");
-                charset::as_entities(&format!("<p>{}</p>", escaped.replace('\n', "<br>\n")))
-            }
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Footer {
@@ -77,20 +61,19 @@ struct Footer {
 
 impl Plugin for Footer {
     fn init() -> Result<(), String> {
-        config::check::<Settings>()
+        let settings: Settings = config::settings().map_err(|e| e.to_string())?;
+        settings.check().map_err(|why| format!("settings: {why}"))
     }
 
     fn message(&mut self, cx: &Context) -> Verdict {
         let settings = &*self.settings;
-        if !settings.mean(cx) {
-            return Verdict::Proceed;
-        }
+        let Some(rule) = settings.rule(cx) else { return Verdict::Proceed };
         let signed = ["DKIM-Signature", "ARC-Message-Signature"].iter().any(|name| cx.headers().has(name));
         if signed && !settings.even_if_signed {
             log::debug("left alone: a footer would break its signature");
             return Verdict::Proceed;
         }
-        match add(settings, cx) {
+        match add(rule, cx) {
             Ok(()) => Verdict::Proceed,
             Err(e) => {
                 log::error(&format!("the footer cannot be added: {e}"));
@@ -110,7 +93,7 @@ struct Change {
     header: Option<part_header::Fields>,
 }
 
-fn add(settings: &Settings, cx: &Context) -> Result<(), Error> {
+fn add(rule: &Rule, cx: &Context) -> Result<(), Error> {
     let parts = cx.body().parts();
     if place::is_sealed(&parts) {
         log::debug("left alone: it is signed, encrypted or a report");
@@ -132,7 +115,13 @@ fn add(settings: &Settings, cx: &Context) -> Result<(), Error> {
             log::debug("left alone: there is PGP in the text");
             return Ok(());
         }
-        let Some(change) = change(part, form, &settings.footer(form), content) else { continue };
+        let mut footer = rule.footer(form);
+        if form == Form::Plain
+            && part_header::content_type(cx, part)?.is_some_and(|value| flowed::is_flowed(&value))
+        {
+            footer = flowed::fixed_lines(&footer);
+        }
+        let Some(change) = change(part, form, &footer, content) else { continue };
         match change.header {
             Some(fields) if part.path.is_empty() => root_header = Some(fields),
             Some(fields) => {
@@ -152,20 +141,24 @@ fn add(settings: &Settings, cx: &Context) -> Result<(), Error> {
 /// How the footer gets into this part; nothing when it is there already or cannot be.
 fn change(part: &Part, form: Form, footer: &str, content: Content) -> Option<Change> {
     let charset = part.charset.as_deref().unwrap_or("us-ascii");
-    let written = charset::write(footer, charset)?;
-    let (bytes, to_utf8) = match written {
-        Written::InCharset(bytes) => (bytes, false),
-        Written::OnlyInUtf8(bytes) => (bytes, true),
+    let recoded = |text: &[u8], bytes: &[u8], charset: Option<&str>| {
+        let (at, bytes) = place::insertion(form, text, bytes, part.path.is_empty())?;
+        // Quoted-printable carries everything.
+        let data = encoding::quoted_printable(&[&text[..at], &bytes, &text[at..]].concat());
+        let header = part_header::Fields::quoted_printable(&part.media_type, charset);
+        Some(Change { range: part.range(), data, header: Some(header) })
     };
-    let (at, bytes) = place::insertion(form, &content.decoded, &bytes, part.path.is_empty())?;
-    let octets_do_not_fit = part.encoding == "7bit" && !bytes.is_ascii();
-    if to_utf8 || octets_do_not_fit {
-        // ASCII is UTF-8 already; quoted-printable carries everything.
-        let data = content.recoded_with(at, &bytes);
-        let charset = if to_utf8 { "utf-8" } else { charset };
-        let header = part_header::Fields::quoted_printable(&part.media_type, to_utf8.then_some(charset));
-        return Some(Change { range: part.range(), data, header: Some(header) });
+    let bytes = match charset::write(footer, charset)? {
+        Written::InCharset(bytes) => bytes,
+        Written::OnlyInUtf8 => {
+            let text = charset::to_utf8(charset, &content.decoded)?;
+            return recoded(text.as_bytes(), footer.as_bytes(), Some("utf-8"));
+        }
+    };
+    if part.encoding == "7bit" && !bytes.is_ascii() {
+        return recoded(&content.decoded, &bytes, None);
     }
+    let (at, bytes) = place::insertion(form, &content.decoded, &bytes, part.path.is_empty())?;
     let (range, data) = content.inserted(at, &bytes);
     let range = part.offset + range.start as u32..part.offset + range.end as u32;
     Some(Change { range, data, header: None })

@@ -47,7 +47,7 @@ impl Fields {
 }
 
 /// The parameters of a content type, split at the semicolons that no quotes hide.
-fn parameters(value: &str) -> Vec<String> {
+pub(crate) fn parameters(value: &str) -> Vec<String> {
     let (mut all, mut quoted, mut escaped) = (vec![String::new()], false, false);
     for c in value.chars() {
         match c {
@@ -65,6 +65,22 @@ fn parameters(value: &str) -> Vec<String> {
         }
     }
     all.iter().skip(1).map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect()
+}
+
+/// The value of the part's content type, on one line, if it has one.
+pub(crate) fn content_type(cx: &Context, part: &Part) -> Result<Option<String>, Error> {
+    if part.path.is_empty() {
+        return Ok(cx.headers().get("Content-Type"));
+    }
+    let before = cx.body().read(part.offset.saturating_sub(LONGEST)..part.offset)?;
+    let Some(start) = after_the_boundary(&before) else { return Ok(None) };
+    let value = |field: &Vec<u8>| {
+        let at = field.iter().position(|&b| b == b':')?;
+        let (name, value) = (field[..at].trim_ascii(), &field[at + 1..]);
+        let is_it = name.eq_ignore_ascii_case(b"content-type");
+        is_it.then(|| String::from_utf8_lossy(value).replace("\r\n", "").trim().to_owned())
+    };
+    Ok(fields_of(&before[start..]).iter().find_map(value))
 }
 
 /// A part's header: where it stands in the body, with its empty line, and what to write there.

@@ -96,6 +96,47 @@ fn seven_bits_become_quoted_printable_when_the_footer_needs_it() {
 }
 
 #[test]
+fn a_western_text_becomes_utf8_when_its_charset_cannot_say_the_footer() {
+    let part = |charset: &str, text: &str| {
+        format!(
+            "Content-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: quoted-printable\n\n{text}\n"
+        )
+    };
+    let japanese = r#"{"text": "日本"}"#;
+    for (charset, text, recoded) in [
+        ("iso-8859-1", "Gr=FC=DFe", "Gr=C3=BC=C3=9Fe"),
+        ("windows-1252", "=80 10 =96 20", "=E2=82=AC 10 =E2=80=93 20"),
+        ("iso-8859-15", "=A4 5", "=E2=82=AC 5"),
+    ] {
+        let sent = sent(japanese, &part(charset, text));
+        assert!(sent.starts_with("Content-Type: text/plain; charset=utf-8\r\n"), "{sent}");
+        assert!(sent.ends_with(&format!("\r\n\r\n{recoded}\r\n\r\n=E6=97=A5=E6=9C=AC\r\n")), "{sent}");
+    }
+    // What other charsets say is not known here.
+    assert!(sent(japanese, &part("koi8-r", "x")).ends_with("x\r\n\r\n??\r\n"));
+    assert!(sent(r#"{"text": "5 €"}"#, &part("iso-8859-15", "x")).ends_with("x\r\n\r\n5 =A4\r\n"));
+}
+
+#[test]
+fn what_calls_itself_ascii_and_is_something_else_is_left_alone() {
+    let message = b"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\xfc\xdfe\r\n";
+    let server = Server::new().with_settings(UMLAUT);
+    let handled = server.session::<Footer>().send("alice@example.org", "bob@example.net", message);
+    assert_eq!(handled.message, message);
+}
+
+#[test]
+fn the_lines_of_a_footer_stay_lines_where_text_flows() {
+    let settings = r#"{"text": "-- \nFrom us \n > you\nend"}"#;
+    let flowed = "Content-Type: text/plain; charset=utf-8; Format=\"Flowed\"\n\nHello \nworld\n";
+    assert!(sent(settings, flowed).ends_with("Hello \r\nworld\r\n\r\n-- \r\n From us\r\n  > you\r\nend\r\n"));
+    let fixed = "Content-Type: text/plain; charset=utf-8\n\nHello\n";
+    assert!(sent(settings, fixed).ends_with("Hello\r\n\r\n-- \r\nFrom us \r\n > you\r\nend\r\n"));
+    let within = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain;\n format=flowed\n\nHi\n--b--\n";
+    assert!(sent(settings, within).contains("Hi\r\n\r\n-- \r\n From us\r\n  > you\r\nend\r\n--b--"));
+}
+
+#[test]
 fn a_part_without_a_header_can_be_given_one() {
     let text = sent(UMLAUT, "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nHi\n--b--\n");
     assert!(
@@ -183,4 +224,44 @@ fn settings_choose_whose_mail_is_meant() {
         sent(r#"{"text": "F", "sender-domains": ["example.org"], "listeners": ["mx"]}"#, message)
             .ends_with("\r\nF\r\n")
     );
+}
+
+#[test]
+fn the_first_rule_that_fits_is_the_footer() {
+    let settings = r#"{"rules": [
+        {"sender-domains": ["example.com"], "text": "Example Ltd."},
+        {"direction": "outgoing", "text": "out", "html": "<p>out</p>"},
+        {"direction": "incoming", "text": "in"}]}"#;
+    let server = Server::new().with_settings(settings);
+    assert_eq!(server.load::<Footer>(), Ok(()));
+    let from = |sender: &str, relaying: bool| {
+        let session = server.session::<Footer>();
+        let mut session = if relaying { session.relaying() } else { session };
+        session.send(sender, "bob@example.net", "Subject: x\n\nHi\n").text().to_owned()
+    };
+    assert!(from("ann@mail.example.com", true).ends_with("\r\nExample Ltd.\r\n"));
+    assert!(from("ann@example.org", true).ends_with("\r\nout\r\n"));
+    assert!(from("ann@example.org", false).ends_with("\r\nin\r\n"));
+    let direction = |direction: &str| {
+        sent(&format!(r#"{{"text": "F", "direction": "{direction}"}}"#), "Subject: x\n\nHi\n")
+            .ends_with("\r\nF\r\n")
+    };
+    assert!(direction("incoming") && direction("all") && !direction("outgoing"));
+}
+
+#[test]
+fn wrong_settings_are_refused_when_the_plugin_is_loaded() {
+    let fault = |json| Server::new().with_settings(json).load::<Footer>().unwrap_err();
+    assert!(fault(r#"{"txt": "x"}"#).contains("txt"));
+    assert!(fault(r#"{"html": "<p>x</p>"}"#).contains("no `text`"));
+    assert!(fault(r#"{"text": "x", "direction": "up"}"#).contains("up"));
+    assert!(
+        fault(r#"{"text": "x", "sender-domains": ["@example.org"]}"#)
+            .contains("\"@example.org\" is no domain")
+    );
+    assert!(
+        fault(r#"{"rules": [{"text": "x"}, {"direction": "incoming"}]}"#)
+            .contains("rule 2: it has no `text`")
+    );
+    assert!(fault(r#"{"text": "x", "rules": [{"text": "y"}]}"#).contains("beside `rules`"));
 }
