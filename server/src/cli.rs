@@ -447,5 +447,7 @@ pub(crate) struct PluginBench {
 pub(crate) enum Grant {
     Kv,
     Dns,
+    Clamd,
+    Submit,
     None,
 }

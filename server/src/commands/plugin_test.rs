@@ -9,6 +9,7 @@ mod bench;
 mod double;
 mod expectation;
 mod lab;
+mod mail;
 mod report;
 mod script;
 mod single;

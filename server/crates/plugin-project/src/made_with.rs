@@ -12,6 +12,16 @@ pub struct MadeWith {
     pub tools: BTreeSet<String>,
 }
 
+/// Compilers, and what they compile.
+const LANGUAGES: [(&str, &str); 6] = [
+    ("rustc", "Rust"),
+    ("clang", "C"),
+    ("TinyGo", "Go"),
+    ("Go", "Go"),
+    ("componentize-py", "Python"),
+    ("ComponentizeJS", "JavaScript"),
+];
+
 impl MadeWith {
     /// Reads a component or a module; of what is neither nothing is known.
     pub fn of(octets: &[u8]) -> Self {
@@ -28,7 +38,19 @@ impl MadeWith {
                 Err(_) => break,
             }
         }
+        if made.languages.is_empty() {
+            made.languages = made.languages_of_tools();
+        }
         made
+    }
+
+    /// What was stripped of names often says its compiler alone.
+    fn languages_of_tools(&self) -> BTreeSet<String> {
+        let by_tool = |(tool, language): &(&str, &str)| {
+            let is_it = |made: &String| made.split(' ').any(|word| word.eq_ignore_ascii_case(tool));
+            self.tools.iter().any(is_it).then(|| (*language).to_owned())
+        };
+        LANGUAGES.iter().filter_map(by_tool).collect()
     }
 
     fn add(&mut self, section: ProducersSectionReader<'_>) {
@@ -59,5 +81,12 @@ mod tests {
             );
         }
         assert_eq!(MadeWith::of(b"no component"), MadeWith::default());
+    }
+
+    #[test]
+    fn a_compiler_says_the_language_where_nothing_else_does() {
+        let module = r#"(module (@custom "producers" "\01\0cprocessed-by\01\05rustc\061.95.0"))"#;
+        let made = MadeWith::of(&wat::parse_str(module).expect("a module"));
+        assert_eq!(made.languages.into_iter().collect::<Vec<_>>(), ["Rust"]);
     }
 }

@@ -12,12 +12,13 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hooks::{Hooks, Protocol, Request, SessionFacts, SessionHooks, Stage, TransactionFacts};
 use model::{Content, Mailbox, ReversePath};
-use plugin_host::{Grants, Limits, OnFailure, PluginStatus};
+use plugin_host::{LimitOverrides, Limits, OnFailure, PluginStatus};
 use serde::Serialize;
 
 use super::lab::{Bench, Lab};
+use super::mail::Clamd;
 use super::script::{session, transaction};
-use super::single::read_message;
+use super::single::{everything, read_message};
 use super::suite::{Case, Client};
 use crate::cli::PluginBench;
 use crate::commands::BadInput;
@@ -101,15 +102,17 @@ pub(crate) fn bench(options: &PluginBench) -> Result<()> {
     };
     let settings = options.settings.as_deref().map_or(Ok(serde_json::Value::Null), serde_json::from_str);
     let settings = settings.map_err(|error| BadInput(format!("--settings: {error}")))?;
-    let everything = Grants { kv: true, dns: true, ..Grants::default() };
     let case = Case {
         name: String::new(),
         settings,
-        grants: everything,
+        grants: everything(),
         on_failure: OnFailure::default(),
         now: clock::wall(),
         dns: Arc::new(dns::Fake::new()),
         http: Vec::new(),
+        clamd: Clamd::default(),
+        limits: Limits::default(),
+        own_limits: LimitOverrides::default(),
         kv: Default::default(),
         refused: None,
         steps: Vec::new(),
@@ -117,7 +120,7 @@ pub(crate) fn bench(options: &PluginBench) -> Result<()> {
     let lab = Lab::open(&options.file)?;
     let open = || {
         let began = clock::now();
-        let opened = lab.open_host(&case, Limits::default())?;
+        let opened = lab.open_host(&case)?;
         let bench = opened.with_context(|| options.file.display().to_string())?;
         anyhow::Ok((bench, clock::now().duration_since(began).as_secs_f64() * 1e3))
     };

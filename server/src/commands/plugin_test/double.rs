@@ -44,11 +44,26 @@ impl Clock {
 
 /// Answers what it was told to, by the URL.
 #[derive(Debug)]
-pub(super) struct Web(pub(super) Vec<HttpAnswer>);
+pub(super) struct Web {
+    answers: Vec<HttpAnswer>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Web {
+    pub(super) fn new(answers: Vec<HttpAnswer>) -> Self {
+        Self { answers, asked: Mutex::default() }
+    }
+
+    /// What was asked since the last call: methods and URLs.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock())
+    }
+}
 
 impl HttpClient for Web {
     fn ask(&self, request: HttpRequest, _: HttpTerms) -> BoxFuture<'_, Result<hooks::HttpAnswer, HttpError>> {
-        let answer = match self.0.iter().find(|answer| is_meant(&answer.url, &request)) {
+        self.asked.lock().push(format!("{} {}", request.method, url_of(&request)));
+        let answer = match self.answers.iter().find(|answer| is_meant(&answer.url, &request)) {
             None => Err(HttpError::NoSuchHost(request.host)),
             Some(HttpAnswer { fails: Some(why), .. }) => Err(HttpError::Failed(why.clone())),
             Some(answer) => Ok(hooks::HttpAnswer {
@@ -65,15 +80,24 @@ impl HttpClient for Web {
     }
 }
 
-/// A URL without a query stands for it with any.
-fn is_meant(url: &str, request: &HttpRequest) -> bool {
+/// The URL without the usual port.
+fn url_of(request: &HttpRequest) -> String {
     let (scheme, usual) = if request.encrypted { ("https", 443) } else { ("http", 80) };
-    let target = match url.contains('?') {
-        true => request.target.as_str(),
-        false => request.target.split('?').next().unwrap_or_default(),
-    };
-    let with_port = format!("{scheme}://{}:{}{target}", request.host, request.port);
-    url == with_port || (request.port == usual && url == format!("{scheme}://{}{target}", request.host))
+    let host = if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.clone() };
+    match request.port == usual {
+        true => format!("{scheme}://{host}{}", request.target),
+        false => format!("{scheme}://{host}:{}{}", request.port, request.target),
+    }
+}
+
+/// A URL without a query stands for it with any, and the usual port may be there or not.
+fn is_meant(url: &str, request: &HttpRequest) -> bool {
+    let asked = url_of(request);
+    let asked = if url.contains('?') { &asked } else { asked.split('?').next().unwrap_or_default() };
+    let usual = if request.encrypted { ":443" } else { ":80" };
+    // The port ends the authority, before the path.
+    let path = asked.match_indices('/').nth(2).map_or(asked.len(), |(at, _)| at);
+    url == asked || url == format!("{}{usual}{}", &asked[..path], &asked[path..])
 }
 
 /// A line that the plugin logged.
@@ -155,6 +179,7 @@ mod tests {
             ("https://api.example.org/x?y=1", "/x?y=2", 443, false),
             ("https://api.example.org/x", "/x", 8443, false),
             ("https://api.example.org:8443/x", "/x", 8443, true),
+            ("https://api.example.org:443/x", "/x", 443, true),
             ("http://api.example.org/x", "/x", 443, false),
         ] {
             assert_eq!(is_meant(url, &asks(target, port)), meant, "{url} {target} {port}");

@@ -15,7 +15,41 @@ pub(super) fn mismatches(expect: &Expect, seen: &Seen) -> Vec<String> {
     message(expect, seen, &mut found);
     envelope(expect, seen, &mut found);
     route(expect, seen, &mut found);
+    submitted(expect, seen, &mut found);
+    if let Some(wanted) = &expect.asked
+        && !(wanted.len() == seen.asked.len()
+            && wanted.iter().zip(&seen.asked).all(|(wanted, asked)| asked.starts_with(wanted.as_str())))
+    {
+        found.push(format!("over HTTP it asked {:?}, not {wanted:?}", seen.asked));
+    }
     found
+}
+
+fn submitted(expect: &Expect, seen: &Seen, found: &mut Vec<String>) {
+    let Some(wanted) = &expect.submitted else { return };
+    if wanted.len() != seen.submitted.len() {
+        found.push(format!("{} messages were submitted, not {}", seen.submitted.len(), wanted.len()));
+        return;
+    }
+    for (wanted, message) in wanted.iter().zip(&seen.submitted) {
+        let mut differs = |what: &str, is: &str, wanted: &str| {
+            if is != wanted {
+                found.push(format!("{what} of what was submitted is \"{is}\", not \"{wanted}\""));
+            }
+        };
+        if let Some(sender) = &wanted.sender {
+            differs("sender", &message.sender, sender.trim_matches(['<', '>']));
+        }
+        if let Some(to) = &wanted.to {
+            differs("recipients", &message.recipients.join(" "), &to.join(" "));
+        }
+        if let Some(mark) = &wanted.auto_submitted {
+            differs("mark", message.auto_submitted.unwrap_or("none"), mark);
+        }
+        let content = message.content.replace("\r\n", "\n");
+        let missing = wanted.contains.iter().filter(|text| !content.contains(&text.replace("\r\n", "\n")));
+        found.extend(missing.map(|text| format!("what was submitted has no {text:?} in it")));
+    }
 }
 
 fn verdict(expect: &Expect, seen: &Seen, found: &mut Vec<String>) {

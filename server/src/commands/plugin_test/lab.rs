@@ -9,6 +9,7 @@ use plugin_host::{Limits, LoadError, Options, PluginHost, PluginOptions, Service
 use tempfile::TempDir;
 
 use super::double::{Clock, Journal, Web};
+use super::mail::Queue;
 use super::report::{CaseReport, Report};
 use super::script::Script;
 use super::suite::{Case, Suite};
@@ -31,6 +32,8 @@ pub(super) struct Lab {
 pub(super) struct Bench {
     pub(super) host: PluginHost,
     pub(super) clock: Clock,
+    pub(super) web: Arc<Web>,
+    pub(super) queue: Queue,
     _scratch: Scratch,
 }
 
@@ -61,7 +64,7 @@ impl Lab {
     fn case(&self, suite: &Suite, case: &Case, journal: &Journal) -> Result<CaseReport> {
         let began = clock::now();
         journal.take();
-        let report = match (self.open_host(case, Limits::default())?, &case.refused) {
+        let report = match (self.open_host(case)?, &case.refused) {
             (Err(error), Some(wanted)) if error.to_string().contains(wanted.as_str()) => {
                 CaseReport::refused(case, &error)
             }
@@ -80,24 +83,27 @@ impl Lab {
     }
 
     /// A host with this case's settings, grants and services.
-    pub(super) fn open_host(&self, case: &Case, limits: Limits) -> Result<Result<Bench, LoadError>> {
+    pub(super) fn open_host(&self, case: &Case) -> Result<Result<Bench, LoadError>> {
         let scratch = Scratch::new()?;
         let (kv, clock) = (scratch.key_value(), Clock::at(case.now));
         for (key, value) in &case.kv {
             kv.set(&self.name, key, value.as_bytes(), None, case.now)
                 .with_context(|| format!("kv: {key}"))?;
         }
+        let (web, queue) = (Arc::new(Web::new(case.http.clone())), Queue::default());
         let services = Services {
             kv: Some(kv),
             dns: Some(case.dns.clone()),
-            http: Some(Arc::new(Web(case.http.clone()))),
+            http: Some(web.clone()),
+            scanner: Some(Arc::new(case.clamd.clone())),
+            submitter: Some(Arc::new(queue.clone())),
             wall_clock: clock.reader(),
-            ..Services::default()
         };
         let plugin = PluginOptions {
             on_failure: case.on_failure,
             grants: case.grants.clone(),
             settings: case.settings.clone(),
+            limits: case.own_limits.clone(),
             ..PluginOptions::default()
         };
         let options = Options {
@@ -108,7 +114,7 @@ impl Lab {
                 cpu_for_init: CPU_FOR_INIT,
                 wall_for_init: 2 * CPU_FOR_INIT,
                 instances: INSTANCES,
-                ..limits
+                ..case.limits.clone()
             },
             ..Options::default()
         };
@@ -117,7 +123,7 @@ impl Lab {
             let refused = host.load_all().await.into_iter().find_map(|report| report.outcome.err());
             Ok(match refused {
                 Some(error) => Err(error),
-                None => Ok(Bench { host, clock, _scratch: scratch }),
+                None => Ok(Bench { host, clock, web, queue, _scratch: scratch }),
             })
         })
     }

@@ -147,7 +147,18 @@ impl CaseReport {
                     writeln!(text, "{indent}           {word}: {}", printable(&value))?;
                 }
             }
+            for url in &step.asked {
+                writeln!(text, "{indent}           asked: {}", printable(url))?;
+            }
             write_change(text, indent, step)?;
+            for message in &step.submitted {
+                let mark = message.auto_submitted.map(|mark| format!(", {mark}")).unwrap_or_default();
+                let (sender, recipients) = (printable(&message.sender), message.recipients.join(" "));
+                writeln!(text, "{indent}submitted: from <{sender}> to {}{mark}", printable(&recipients))?;
+                for line in message.content.lines() {
+                    writeln!(text, "{indent} {}", printable(line))?;
+                }
+            }
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hooks::{
-    Answer, DeliveryHooks, Hooks, Protocol, RecipientAnswer, RecipientVerdict, Request, RouteRequest,
-    SessionFacts, SessionHooks, Stage, TlsFacts, TransactionFacts, Verdict, Way,
+    Answer, DeliveryHooks, Finding, Hooks, Protocol, RecipientAnswer, RecipientVerdict, Request,
+    RouteRequest, SessionFacts, SessionHooks, Stage, TlsFacts, TransactionFacts, Verdict, Way,
 };
 use model::{Content, Envelope, Mailbox, Param, QueueId, Reply, ReversePath, SessionId};
 use plugin_host::PluginStatus;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::double::{Journal, LogLine};
 use super::expectation::mismatches;
 use super::lab::Bench;
+use super::mail::Submitted;
 use super::report::CaseReport;
 use super::suite::{Act, Case, Client, Step};
 
@@ -59,6 +60,11 @@ pub(super) struct Seen {
     pub(super) hold: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delay_s: Option<u64>,
+    /// What the plugin submitted, and what it asked over HTTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) submitted: Vec<Submitted>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) asked: Vec<String>,
     /// What is not as the suite expects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) mismatches: Vec<String>,
@@ -125,7 +131,7 @@ impl<'a> Script<'a> {
                 self.mail(sender.as_ref(), params).await
             }
             Act::Rcpt { recipient, params } => self.rcpt(recipient, params).await,
-            Act::Message(content) => self.message(content.clone()).await,
+            Act::Message { content, findings } => self.message(content.clone(), findings).await,
             Act::Disconnect => self.disconnect().await.unwrap_or_default(),
             Act::Wait(time) => {
                 self.bench.clock.advance(*time);
@@ -210,7 +216,7 @@ impl<'a> Script<'a> {
     }
 
     /// DATA and the message. What DATA refuses is the step's answer.
-    async fn message(&mut self, content: Bytes) -> Seen {
+    async fn message(&mut self, content: Bytes, findings: &[Finding]) -> Seen {
         let about = super::super::output::size(content.len() as u64);
         match &self.transaction {
             Some(transaction) if !transaction.envelope.recipients.is_empty() => {}
@@ -232,6 +238,7 @@ impl<'a> Script<'a> {
         }
         if let Some(transaction) = &mut self.transaction {
             transaction.content = Some(Content::from(content.clone()));
+            transaction.findings = findings.to_vec();
         }
         let mut seen = self.ask(Request::Message, &about).await;
         seen.original = Some(String::from_utf8_lossy(&content).into_owned());
@@ -362,6 +369,8 @@ impl<'a> Script<'a> {
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             failure: plugin.map(|plugin| plugin.last_error.unwrap_or_default()),
             log: self.journal.take(),
+            submitted: self.bench.queue.take(),
+            asked: self.bench.web.take(),
             ..Seen::default()
         }
     }

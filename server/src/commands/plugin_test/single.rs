@@ -5,11 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use config::Config;
+use hooks::FilterAddress;
 use model::Mailbox;
 use plugin_host::{Grants, Limits, PluginOptions};
 
 use super::double::Journal;
 use super::lab::Lab;
+use super::mail::Clamd;
 use super::report::Report;
 use super::script::step;
 use super::suite::{Act, Case, Client, Suite};
@@ -25,7 +27,7 @@ pub(super) fn run(test: &PluginTest) -> Result<()> {
     let eml = test.eml.as_ref().or(test.message.as_ref()).context("no message was named")?;
     let journal = Journal::start();
     let lab = Lab::open(plugin)?;
-    let (options, _limits) = options(test, &lab.name)?;
+    let (options, limits) = options(test, &lab.name)?;
     let mut steps = vec![
         step(Act::Connect(Client { ip: test.ip, listener: "test".to_owned(), ..Client::default() })),
         step(Act::Ehlo(test.ehlo.clone())),
@@ -35,7 +37,7 @@ pub(super) fn run(test: &PluginTest) -> Result<()> {
         let recipient = mailbox(text).with_context(|| format!("--rcpt \"{text}\""))?;
         steps.push(step(Act::Rcpt { recipient, params: Vec::new() }));
     }
-    steps.push(step(Act::Message(read_message(eml)?)));
+    steps.push(step(Act::Message { content: read_message(eml)?, findings: Vec::new() }));
     let case = Case {
         name: eml.display().to_string(),
         settings: options.settings,
@@ -44,6 +46,9 @@ pub(super) fn run(test: &PluginTest) -> Result<()> {
         now: clock::wall(),
         dns: test.dns.as_deref().map_or_else(|| Ok(dns::Fake::new()), dns_file::read)?.into(),
         http: Vec::new(),
+        clamd: Clamd::default(),
+        limits,
+        own_limits: options.limits,
         kv: Default::default(),
         refused: None,
         steps,
@@ -109,10 +114,15 @@ fn sender(text: &str) -> Result<Option<Mailbox>> {
     }
 }
 
+/// Every grant of a service that is made up without being told how.
+pub(super) fn everything() -> Grants {
+    let clamd = Some(FilterAddress::Unix("/run/clamav/clamd.ctl".into()));
+    Grants { kv: true, dns: true, clamd, submit: true, ..Grants::default() }
+}
+
 /// The plugin's options: of the command line, else of the configuration, else everything granted.
 fn options(test: &PluginTest, name: &str) -> Result<(PluginOptions, Limits)> {
-    let everything = Grants { kv: true, dns: true, ..Grants::default() };
-    let mut options = PluginOptions { grants: everything, ..PluginOptions::default() };
+    let mut options = PluginOptions { grants: everything(), ..PluginOptions::default() };
     let mut limits = Limits::default();
     let named = test.reading.file.config.as_deref();
     if named.is_some() || Path::new("waxwing.toml").exists() {
@@ -126,6 +136,8 @@ fn options(test: &PluginTest, name: &str) -> Result<(PluginOptions, Limits)> {
         options.grants = Grants {
             kv: granted.contains(&Grant::Kv),
             dns: granted.contains(&Grant::Dns),
+            clamd: everything().clamd.filter(|_| granted.contains(&Grant::Clamd)),
+            submit: granted.contains(&Grant::Submit),
             ..Grants::default()
         };
     }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::{OutcomeKind, OutcomeReport};
+use hooks::{FilterAddress, Finding, OutcomeKind, OutcomeReport};
 use model::{Mailbox, Param, Timestamp};
-use plugin_host::{Grants, OnFailure};
+use plugin_host::{Grants, LimitOverrides, Limits, OnFailure};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::mail::Clamd;
 use crate::commands::BadInput;
 use crate::commands::dns_file;
 
@@ -38,6 +39,10 @@ pub(super) struct Case {
     pub(super) now: Timestamp,
     pub(super) dns: Arc<dns::Fake>,
     pub(super) http: Vec<HttpAnswer>,
+    pub(super) clamd: Clamd,
+    /// Of all plugins, and those that this one has in their place.
+    pub(super) limits: Limits,
+    pub(super) own_limits: LimitOverrides,
     pub(super) kv: BTreeMap<String, String>,
     /// What is part of the reason why the file is not loaded.
     pub(super) refused: Option<String>,
@@ -79,7 +84,7 @@ pub(super) enum Act {
     Auth { user: String, mechanism: String },
     Mail { sender: Option<Mailbox>, params: Vec<Param> },
     Rcpt { recipient: Mailbox, params: Vec<Param> },
-    Message(bytes::Bytes),
+    Message { content: bytes::Bytes, findings: Vec<Finding> },
     Disconnect,
     Wait(Duration),
     Route { recipient: Mailbox, attempt: u32 },
@@ -131,6 +136,22 @@ pub(super) struct Expect {
     pub(super) next_hop: Option<String>,
     pub(super) hold: Option<String>,
     pub(super) delay_s: Option<u64>,
+    /// What the plugin submits here, in this order, and nothing else.
+    pub(super) submitted: Option<Vec<ExpectSubmitted>>,
+    /// What it asks over HTTP, in this order, and nothing else: how method and URL begin.
+    pub(super) asked: Option<Vec<String>>,
+}
+
+/// A message that is submitted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct ExpectSubmitted {
+    pub(super) sender: Option<String>,
+    pub(super) to: Option<Vec<String>>,
+    /// The mark, as in the field.
+    pub(super) auto_submitted: Option<String>,
+    /// Parts of its header or body.
+    pub(super) contains: Vec<String>,
 }
 
 /// The fields of one name: this value among them, exactly these, or none.
@@ -166,6 +187,8 @@ struct CaseTable {
     #[serde(default)]
     http: Vec<HttpAnswer>,
     #[serde(default)]
+    clamd: Clamd,
+    #[serde(default)]
     kv: BTreeMap<String, String>,
     refused: Option<String>,
     #[serde(default)]
@@ -178,6 +201,8 @@ struct GrantsTable {
     kv: bool,
     dns: bool,
     http: Vec<String>,
+    clamd: Option<String>,
+    submit: bool,
 }
 
 /// A step as it stands: what is to be done, details of it, and what is expected, side by side.
@@ -221,6 +246,9 @@ struct StepTable {
     next_hop: Option<String>,
     hold: Option<String>,
     delay_s: Option<u64>,
+    findings: BTreeMap<String, String>,
+    submitted: Option<Vec<ExpectSubmitted>>,
+    asked: Option<Vec<String>>,
 }
 
 /// Where faults of a file are found.
@@ -312,6 +340,9 @@ fn case_of(
         now,
         dns: Arc::new(dns),
         http: table.http.clone(),
+        clamd: table.clamd.clone(),
+        limits: Limits::default(),
+        own_limits: LimitOverrides::default(),
         kv: table.kv.clone(),
         refused: table.refused.clone(),
         steps: steps.collect::<Result<_, _>>()?,
@@ -320,12 +351,14 @@ fn case_of(
 
 fn grants_of(source: &Source<'_>, table: Option<&Spanned<GrantsTable>>) -> Result<Grants, BadInput> {
     let Some(table) = table else { return Ok(Grants::default()) };
-    let GrantsTable { kv, dns, http } = table.get_ref();
+    let GrantsTable { kv, dns, http, clamd, submit } = table.get_ref();
+    let clamd = clamd.as_deref().map(FilterAddress::parse).transpose();
+    let clamd = clamd.map_err(|error| source.fault(table.span().start, format!("grants.clamd {error}")))?;
     let hosts = http.iter().map(|host| host.parse());
     let http = hosts.collect::<Result<_, _>>().map_err(|error: plugin_host::NoHttpHost| {
         source.fault(table.span().start, format!("grants.http: {error}"))
     })?;
-    Ok(Grants { kv: *kv, dns: *dns, http, ..Grants::default() })
+    Ok(Grants { kv: *kv, dns: *dns, http, clamd, submit: *submit, ..Grants::default() })
 }
 
 /// `2026-01-01T12:00:00Z`
@@ -368,6 +401,8 @@ fn expect_of(table: &StepTable) -> Expect {
         next_hop: table.next_hop.clone(),
         hold: table.hold.clone(),
         delay_s: table.delay_s,
+        submitted: table.submitted.clone(),
+        asked: table.asked.clone(),
     }
 }
 
@@ -398,9 +433,13 @@ fn acts_of(folder: &Path, table: &StepTable) -> Result<Vec<Act>, String> {
     }
     if let Some(file) = &table.message {
         let read = super::single::read_message(&folder.join(file));
-        acts.push(Act::Message(read.map_err(|error| format!("{error:#}"))?));
+        let content = read.map_err(|error| format!("{error:#}"))?;
+        acts.push(Act::Message { content, findings: findings(table) });
     }
-    acts.extend(table.text.as_ref().map(|text| Act::Message(super::single::with_crlf(text.as_bytes()))));
+    if let Some(text) = &table.text {
+        let content = super::single::with_crlf(text.as_bytes());
+        acts.push(Act::Message { content, findings: findings(table) });
+    }
     acts.extend(table.disconnect.map(|_| Act::Disconnect));
     if let Some(time) = &table.wait {
         let time = humantime::parse_duration(time).map_err(|error| format!("wait: \"{time}\": {error}"))?;
@@ -408,6 +447,17 @@ fn acts_of(folder: &Path, table: &StepTable) -> Result<Vec<Act>, String> {
     }
     acts.extend(delivery(table)?);
     Ok(acts)
+}
+
+/// What sender authentication found of a message, by method.
+fn findings(table: &StepTable) -> Vec<Finding> {
+    let finding = |(method, result): (&String, &String)| Finding {
+        method: method.clone(),
+        result: result.clone(),
+        domain: None,
+        detail: String::new(),
+    };
+    table.findings.iter().map(finding).collect()
 }
 
 /// What a queue asks and tells.
