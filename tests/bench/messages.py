@@ -92,7 +92,7 @@ def with_extension(key, server, options):
         with Load(server, **added) as load:
             for per in PER[: 1 if SHORT else None]:
                 load.per = per
-                rows.append({**key, "per": per, **load.measure()})
+                rows.append({**key, "per": per, **load.measure(more=0 if SHORT else 1)})
     except Failed as why:
         rows += [{**key, "per": per, "failed": str(why)} for per in PER[len(rows) :]]
     finally:

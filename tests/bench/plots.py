@@ -144,7 +144,7 @@ def plugins(rows):
         if row["per"] == "many" and row["extension"] != "none" and more is not None:
             values.append((row["extension"], row["server"], more))
     if values:
-        yield "plugins", bars("What an extension costs", "CPU milliseconds a message; 5 KB, many messages a connection", values)
+        yield "plugins", bars("What an extension costs", "CPU milliseconds a message, many a connection", values)
 
 
 def memory(rows):
