@@ -303,3 +303,27 @@ async fn a_body_of_50_mb_is_rewritten_by_splices_without_being_read() {
     assert_eq!(answer.verdict.name(), "reject");
     assert!(answer.content.is_none());
 }
+
+#[tokio::test]
+async fn texts_that_do_not_lie_in_the_guests_memory_end_the_hook_and_nothing_is_set_aside_for_them() {
+    let imports = [
+        ("log", "log", "(param i32 i32 i32 i32 i32)"),
+        ("transaction", "add-header", "(param i32 i32 i32 i32 i32 i32 i32)"),
+    ];
+    // A gigabyte from a good place, all that 32 bits can say, and something from beyond the end.
+    for (at, len) in [("1024", "0x40000000"), ("0", "-1"), ("-1", "1"), ("-1", "-1")] {
+        for call in [
+            format!("(call $log (i32.const 2) (i32.const {at}) (i32.const {len}) (i32.const 0) (i32.const 0))"),
+            format!("(call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const {at}) (i32.const {len}))"),
+            format!(
+                "(call $add-header (i32.const 1024) (i32.const 1) (i32.const {at}) (i32.const {len}) (i32.const 0) (i32.const 0)
+                   (i32.const 2048))"
+            ),
+        ] {
+            let (answer, bed) = answer(&guest(&imports, "(data (i32.const 1024) \"X\")", &call)).await;
+            assert_eq!(answer.verdict, tempfail(), "{call}");
+            let status = bed.plugin("odd").unwrap();
+            assert_eq!((status.failures, status.peak_memory_octets), (1, 0), "{call}: {status:?}");
+        }
+    }
+}
