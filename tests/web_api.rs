@@ -144,7 +144,7 @@ fn what_was_delivered_and_refused_is_counted_over_time_and_remembered() {
                 .map(|point| point[name].as_u64().expect("a number"))
                 .sum::<u64>()
         };
-        assert_eq!((sum("delivered"), sum("accepted")), (1, 1), "{series}");
+        assert_eq!((sum("delivered"), sum("accepted"), sum("refused")), (1, 1, 1), "{series}");
     }
     let sessions = site.reader.get("/v1/sessions").json();
     let verdict = &sessions["verdicts"][0];

@@ -24,7 +24,6 @@ fn the_page_is_whole_in_a_browser_in_light_and_dark_and_on_a_telephone() {
         .smarthost(hop.address)
         .plugin("tag-headers", &[])
         .plugin("attachment-policy", &[])
-        .plugin("subject-policy", &[])
         .plugin("footer", &["settings = { text = \"Sent through Waxwing\" }"]);
     let (setup, token) = setup.token("page", &["--scope", "admin"]);
     let server = setup.start();

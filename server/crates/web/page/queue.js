@@ -59,8 +59,7 @@ function recipients(row) {
 function entries(page, again) {
   return table("Messages in the queue", [
     { title: "Message", kind: "whole id", cell: (row) => [h("a", { class: "mono", href: `#/message/${row.id}` }, row.id), h("div", { class: "soft" }, `${size(row.size)}, ${age(row.arrived)} old`)] },
-    { title: "From", kind: "name", cell: (row) => row.sender || h("span", { class: "soft" }, "nobody (a report)") },
-    { title: "For", kind: "name", cell: recipients },
+    { title: "For", kind: "name wide", cell: (row) => [h("div", {}, recipients(row)), h("div", { class: "soft" }, row.sender ? `from ${row.sender}` : "from nobody (a report)")] },
     { title: "State", kind: "narrow", cell: (row) => row.state === "held" ? tag("held", "bad") : [tag(row.attempts ? "deferred" : "waiting", row.attempts ? "wait" : "in"), row.due ? h("div", { class: "soft" }, until(row.due)) : null] },
     { title: "Last said", cell: (row) => row.reason ? h("span", { class: "reason", title: row.reason }, row.reason) : null },
     { title: "", kind: "whole acts", cell: (row) => orders(row.id, row.state === "held" ? ["release", "remove"] : ["retry", "hold", "remove"], again) },

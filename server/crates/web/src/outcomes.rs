@@ -33,7 +33,7 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 pub(crate) struct Tally {
     /// Messages that were taken in.
     accepted: u64,
-    /// Messages that were refused.
+    /// Messages and recipients that were refused.
     refused: u64,
     delivered: u64,
     /// Attempts that failed for now.
@@ -136,7 +136,7 @@ fn counters(site: &Site) -> Tally {
     let (received, sent) = (site.services.inbound.stats(), site.services.engine.stats());
     Tally {
         accepted: received.accepted,
-        refused: received.refused,
+        refused: received.refused + received.recipients_refused,
         delivered: sent.delivered,
         deferred: sent.deferred,
         bounced: sent.bounced + sent.expired,
