@@ -168,6 +168,7 @@ pub(crate) enum By {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
     /// `minute`, the last six hours, or `hour`, the last two weeks.
+    #[param(inline)]
     by: By,
 }
 
