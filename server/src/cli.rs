@@ -1,10 +1,16 @@
 //! The command line.
 
+mod setup;
+mod submit;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use setup::{Completions, Init, Manual};
+pub(crate) use submit::Sendmail;
 
 /// A mail server that WebAssembly plugins extend
 #[derive(Debug, Parser)]
@@ -20,8 +26,14 @@ pub(crate) enum Command {
     Serve(ConfigFile),
     /// Read the configuration, the certificates and the plugins as serve would, and say every fault
     Check(ConfigFile),
+    /// Ask three questions and write a configuration, a key that signs mail, and the DNS records to publish
+    Init(Box<Init>),
     /// Tell how the running server is
     Status(Reading),
+    /// Show what is said in sessions of one client, address, domain or message, as it is said
+    Trace(Trace),
+    /// Send a message, as programs on this host always did: the command sendmail
+    Sendmail(Box<Sendmail>),
     /// Look into the queue, and change what is in it
     #[command(subcommand)]
     Queue(Queue),
@@ -44,6 +56,22 @@ pub(crate) enum Command {
     Token(Token),
     /// Make the running server read its configuration again, as SIGHUP does, and say how that went
     Reload(Reading),
+    /// Make the running server begin anew as the same process, with its listening sockets: no connection is refused meanwhile
+    Restart(Reading),
+    /// Print what a shell needs to complete this command line
+    Completions(Completions),
+    /// Write the manual pages of every command, and of the configuration, into a folder
+    Manual(Manual),
+}
+
+/// What to listen to.
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A session's or a message's id, a mail address, a domain, or a client's address or network
+    #[arg(value_name = "SESSION|QUEUE-ID|ADDRESS")]
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use accounts::Authenticator;
-use admin::Reloaded;
+use admin::{LastReload, Reloaded};
 use config::{Config, Notice};
 use milter::Milters;
 use plugin_host::PluginHost;
@@ -24,6 +24,7 @@ pub(crate) struct Reloader {
     started: Config,
     /// One reload after the other.
     turn: Mutex<()>,
+    last: parking_lot::Mutex<Option<LastReload>>,
     services: Services,
     /// It asks for reloads itself, so it comes later.
     site: OnceLock<Arc<web::Site>>,
@@ -33,12 +34,13 @@ pub(crate) struct Reloader {
 pub(crate) struct Services {
     pub(crate) certificates: Certificates,
     pub(crate) authenticator: Authenticator,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) inbound: Arc<inbound::Server>,
     pub(crate) engine: outbound::Engine,
     pub(crate) plugins: PluginHost,
     pub(crate) fetch: Arc<fetch::Fetch>,
     pub(crate) milters: Milters,
+    pub(crate) transcripts: Arc<transcript::Hub>,
 }
 
 /// What is shown to clients, and what renews it.
@@ -50,7 +52,14 @@ pub(crate) struct Certificates {
 impl Reloader {
     pub(crate) fn new(started: Config, services: Services) -> Self {
         let file = std::path::absolute(&started.file).unwrap_or_else(|_| started.file.clone());
-        Self { file, started, turn: Mutex::default(), services, site: OnceLock::new() }
+        Self {
+            file,
+            started,
+            turn: Mutex::default(),
+            last: parking_lot::Mutex::default(),
+            services,
+            site: OnceLock::new(),
+        }
     }
 
     /// What is answered over HTTP is reloaded too.
@@ -66,9 +75,15 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         tell_the_service_manager(Notice::Reloading);
         let done = self.read_and_swap().await;
+        *self.last.lock() = Some(LastReload::of(clock::wall(), &done));
         // Whatever came of it: the server serves.
         tell_the_service_manager(Notice::Ready);
         done
+    }
+
+    /// What came of the last one.
+    pub(crate) fn last(&self) -> Option<LastReload> {
+        self.last.lock().clone()
     }
 
     async fn read_and_swap(&self) -> Result<Reloaded, String> {
@@ -94,6 +109,7 @@ impl Reloader {
         let forwarding = tokio::task::block_in_place(|| forwarding(&config));
         config.inbound.forwarding = forwarding.map_err(|error| format!("srs-secret: {error}"))?;
         config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
+        config.outbound.transcripts = Arc::clone(&self.services.transcripts);
         self.services.certificates.replace(config.tls.clone()).await?;
         self.services.fetch.believe(config.outbound.tls.web_pki());
         self.services.certificates.renewals.replace(config.acme.clone());

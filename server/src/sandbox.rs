@@ -1,7 +1,7 @@
 //! Leaves the process its own files only, where the kernel has Landlock.
 //!
-//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run, unless the
-//! configuration hands mail to one. Sockets are
+//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run but the server itself, unless
+//! the configuration hands mail to one. Sockets are
 //! not touched by this. The rules hold for the thread that makes them and for those that it starts, so they are made while there is one, and
 //! nothing can widen them: a reload that leads to other places has to be a restart.
 
@@ -43,6 +43,14 @@ const SYSTEM_READS: &[&str] = &[
     "/usr/share/ca-certificates",
     "/usr/share/zoneinfo",
 ];
+/// What the kernel starts a program with.
+const LOADERS: &[&str] = &[
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/ld-linux-aarch64.so.1",
+    "/lib/ld-linux-armhf.so.3",
+    "/lib64/ld64.so.2",
+    "/lib/ld-linux-riscv64-lp64d.so.1",
+];
 const SYSTEM_WRITES: &[&str] = &["/dev/null"];
 
 /// What the process may touch.
@@ -59,6 +67,10 @@ impl Sandbox {
             return Self { places: None };
         }
         let places: Vec<Place> = config.places().into_iter().filter(is_there).map(resolved).collect();
+        if config::is_sandboxed() {
+            // Rules outlive a new beginning. That these places are within them was seen before it.
+            return Self { places: Some(places) };
+        }
         let status = match restrict(&places) {
             Ok(status) => status,
             Err(error) => {
@@ -83,6 +95,11 @@ impl Sandbox {
             }
         }
         Self { places: Some(places) }
+    }
+
+    /// Whether there are rules.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.places.is_some()
     }
 
     /// The first place of another configuration that the process cannot reach.
@@ -114,6 +131,7 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         .add_rules(rules(paths(false).map(PathBuf::as_path).collect(), reading))?
         .add_rules(rules(paths(true).map(PathBuf::as_path).collect(), writing))?
         .add_rules(rules(runs, reading | AccessFs::Execute))?
+        .add_rules(rules(own_program().iter().map(PathBuf::as_path).collect(), reading | AccessFs::Execute))?
         .add_rules(rules(SYSTEM_READS.iter().map(Path::new).collect(), reading))?
         .add_rules(rules(
             SYSTEM_WRITES.iter().map(Path::new).collect(),
@@ -121,6 +139,12 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         ))?
         .restrict_self()?;
     Ok(status.ruleset)
+}
+
+/// What a server that begins anew runs: itself, by the system's loader.
+fn own_program() -> Vec<PathBuf> {
+    let own = std::env::current_exe().ok();
+    own.into_iter().chain(LOADERS.iter().map(PathBuf::from)).filter(|path| path.exists()).collect()
 }
 
 /// A rule is about a folder that is there, so one that is to be written to is made.

@@ -1,12 +1,16 @@
 //! `serve`: puts the rooms together, and takes them apart when the server is to stop.
 //!
 //! The order: the listeners' sockets, giving up rights, certificates, queue, resolver, plugins, delivery, listeners, control socket;
-//! only then is anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue.
+//! only then is anything accepted. Stopping goes the other way round within 30 s, and what was not finished is in the queue. A server that
+//! begins anew stops in the same way, with its listening sockets open, and runs itself again: see `restart`.
 
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use accounts::{Authenticator, Srs};
 use acme::HeldSockets;
@@ -22,15 +26,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 use web::{History, Site, WebSockets};
 
+use crate::progress::Progress;
 use crate::reload::{self, Certificates, Reloader};
+use crate::restart::Restarter;
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
-use crate::{logging, privileges};
+use crate::{logging, privileges, submission};
 
 /// Sessions may finish what they are doing this long.
 const SESSIONS_PATIENCE: Duration = Duration::from_secs(20);
 /// And everything together this long.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a person sees how far something is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs the server until it is told to stop.
 pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
@@ -39,8 +47,10 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     raise_open_files();
     // Mail is nobody else's to read: what this process makes has no bits for group and others.
     umask(Mode::RWXG | Mode::RWXO);
-    let inherited = config::inherited_sockets().context("the sockets that were handed over")?;
+    let (inherited, of_programs) =
+        config::inherited_sockets().context("the sockets that were handed over")?;
     let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
+    let programs = submission::bind(&config, of_programs)?;
     let held = match &config.acme {
         // Port 80 is root's to bind, and a certificate is needed for as long as the server runs.
         Some(acme) if privileges::gives_up_root(&config) => HeldSockets::bind(&acme.http_bind)?,
@@ -53,7 +63,9 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     config.outbound.tls = tls::client::Connector::open(&config.outbound.authorities)?;
     // One thread is all that there is up to here, so no other keeps the rights that this one gives up.
     privileges::settle(&config)?;
-    let sandbox = Sandbox::enter(&config);
+    let sandbox = Arc::new(Sandbox::enter(&config));
+    let holds_port = config.acme.is_some() && held.is_held();
+    let restarter = Arc::new(Restarter::new(&config.file, Arc::clone(&sandbox), holds_port)?);
     let named = || format!("cannot open the data directory {}", config.data_dir.display());
     let grants =
         RelayGrants::open(config.data_dir.join("relay-grants"), clock::wall()).with_context(named)?;
@@ -62,18 +74,65 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let authenticator = Authenticator::new(config.authenticator.clone(), secret);
     config.inbound.authenticator = Some(authenticator.clone());
     config.inbound.forwarding = forwarding(&config).with_context(named)?;
-    let store = DiskStore::open(config.store.clone()).with_context(named)?;
-    let store = Arc::new(store);
+    let store = Arc::new(open_store(&config).with_context(named)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run(
         config,
-        Bound { sockets, metrics, web, held, sandbox, tls, authenticator },
+        Bound {
+            sockets,
+            metrics,
+            web,
+            held,
+            sandbox,
+            tls,
+            authenticator,
+            restarter: Arc::clone(&restarter),
+            programs,
+        },
         Arc::clone(&store),
     ));
     // Readings of the disk that nobody waits for any more.
     runtime.shutdown_timeout(Duration::from_secs(5));
     store.close();
-    served
+    match served? {
+        Heritage::Nobody => Ok(()),
+        Heritage::Itself(sockets) => restarter.begin_anew(&sockets),
+    }
+}
+
+/// What comes after the server.
+enum Heritage {
+    Nobody,
+    /// The same server, with these listening sockets.
+    Itself(Vec<(Arc<str>, OwnedFd)>),
+}
+
+/// Opens the queue. Building its index anew takes a while for a long one; a person who waits sees how far it is.
+fn open_store(config: &Config) -> Result<DiskStore, store::OpenError> {
+    let reading = Arc::new(store::Reading::default());
+    let (done, watched) = (Arc::new(AtomicBool::new(false)), Arc::clone(&reading));
+    let is_done = Arc::clone(&done);
+    let watcher = Progress::is_seen().then(|| {
+        std::thread::spawn(move || {
+            let mut bar = None;
+            while !is_done.load(Relaxed) {
+                std::thread::park_timeout(LOOK_EVERY);
+                let (read, all) = (watched.read(), watched.all());
+                // A queue that opens at once is nothing to look at.
+                if all > 0 && !is_done.load(Relaxed) {
+                    bar.get_or_insert_with(|| Progress::octets("reading the queue", all)).is_at(read);
+                }
+            }
+        })
+    });
+    let opened = DiskStore::open_watched(config.store.clone(), &reading);
+    done.store(true, Relaxed);
+    if let Some(watcher) = watcher {
+        watcher.thread().unpark();
+        // It shows something and does nothing else.
+        let _ = watcher.join();
+    }
+    opened
 }
 
 /// What rewrites the senders of forwarded mail.
@@ -104,13 +163,19 @@ struct Bound {
     web: WebSockets,
     /// Where an authority asks, when that is a port of root's.
     held: HeldSockets,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     tls: tls::Acceptor,
     authenticator: Authenticator,
+    restarter: Arc<Restarter>,
+    /// Where programs of this host hand mail over.
+    programs: UnixListener,
 }
 
-async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<()> {
-    let Bound { sockets, mut metrics, mut web, held, sandbox, tls, authenticator } = bound;
+async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<Heritage> {
+    let Bound { sockets, mut metrics, mut web, held, sandbox, tls, authenticator, restarter, programs } =
+        bound;
+    let transcripts: Arc<transcript::Hub> = Arc::default();
+    config.outbound.transcripts = Arc::clone(&transcripts);
     let started = clock::wall();
     let mut signals = Signals::listen()?;
     let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
@@ -152,6 +217,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         hooks: Arc::new(Chain(asked)),
         resolver,
         tls: Some(tls.clone()),
+        transcripts: Arc::clone(&transcripts),
     };
     let bound = take_over(&config, services, sockets);
     let (inbound, mut control) = match bound {
@@ -173,10 +239,12 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         plugins: plugins.clone(),
         fetch,
         milters: milters.clone(),
+        transcripts: Arc::clone(&transcripts),
     };
     let web_options = web_options(&config);
     let reloader = Arc::new(Reloader::new(config, concerned));
-    let for_socket = Arc::clone(&reloader);
+    let (for_socket, for_status, shown) = (Arc::clone(&reloader), Arc::clone(&reloader), tls.clone());
+    let again = Arc::clone(&restarter);
     let services = Arc::new(admin::Services {
         version: env!("CARGO_PKG_VERSION"),
         hostname,
@@ -190,6 +258,12 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
             let reloader = Arc::clone(&for_socket);
             Box::pin(async move { reloader.reload().await })
         }),
+        restart: Arc::new(move || Box::pin(Arc::clone(&again).ask())),
+        outlook: admin::Outlook {
+            last_reload: Arc::new(move || for_status.last()),
+            certificates: Arc::new(move || certificates(&shown)),
+        },
+        transcripts,
     });
     control.start(Arc::clone(&services));
     let parts = web::Parts { services: Arc::clone(&services), history, keys: store.key_value() };
@@ -197,27 +271,54 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     reloader.answers_over_http(&site);
     let changes = tokio::spawn(tls.watch());
     inbound.start();
+    let spare = programs.try_clone().context("the socket of sendmail")?;
+    let of_programs = submission::start(programs, Arc::clone(&inbound))?;
     announce(&inbound, &metrics, &web);
     // Whoever asks whether the server is ready hears so when it is.
     metrics.start(&services)?;
     web.start(&site)?;
     tell_the_service_manager(Notice::Ready);
-    wait_for_the_end(&mut signals, &reloader).await;
-    tracing::info!("stopping");
-    tell_the_service_manager(Notice::Stopping);
+    let mut heritage = match wait_for_the_end(&mut signals, &reloader, &restarter).await {
+        End::Stop => {
+            tracing::info!("stopping");
+            tell_the_service_manager(Notice::Stopping);
+            drop(spare);
+            Heritage::Nobody
+        }
+        End::Restart => {
+            tracing::info!("stopping, to begin anew");
+            tell_the_service_manager(Notice::Reloading);
+            let listeners = inbound.hand_over().into_iter();
+            let mut sockets: Vec<_> = listeners.map(|(name, socket)| (name, OwnedFd::from(socket))).collect();
+            sockets.push((config::OF_PROGRAMS.into(), spare.into()));
+            Heritage::Itself(sockets)
+        }
+    };
     // From here on it is no longer ready.
-    drop((metrics, watch));
+    drop((metrics, watch, of_programs));
     changes.abort();
     tokio::select! {
         () = stop(&inbound, &engine) => tracing::info!("stopped"),
         () = asked_again(&mut signals) => {
             tracing::warn!("stopped at once; what was under way is in the queue");
             engine.shutdown(Duration::ZERO).await;
+            // Whoever asks twice wants an end.
+            heritage = Heritage::Nobody;
         }
     }
     // Messages that came in over HTTP are answered until sessions have ended.
     drop((control, web));
-    Ok(())
+    Ok(heritage)
+}
+
+/// When clients are shown something else.
+fn certificates(tls: &tls::Acceptor) -> Vec<admin::CertificateStatus> {
+    let now = clock::wall();
+    tls.current()
+        .summaries()
+        .into_iter()
+        .map(|summary| admin::CertificateStatus::of(summary.names, summary.not_after, now))
+        .collect()
 }
 
 fn take_over(
@@ -253,17 +354,52 @@ pub(crate) fn tell_the_service_manager(notice: Notice) {
     }
 }
 
-async fn wait_for_the_end(signals: &mut Signals, reloader: &Arc<Reloader>) {
-    while signals.next().await == Wish::Reload {
-        // A reload that takes long does not keep the server from being stopped. What it did is in the log.
-        let reloader = Arc::clone(reloader);
-        tokio::spawn(async move { reloader.reload().await });
+/// Why the server stops.
+enum End {
+    Stop,
+    Restart,
+}
+
+async fn wait_for_the_end(
+    signals: &mut Signals,
+    reloader: &Arc<Reloader>,
+    restarter: &Arc<Restarter>,
+) -> End {
+    loop {
+        let wish = tokio::select! {
+            wish = signals.next() => wish,
+            () = restarter.wanted() => return End::Restart,
+        };
+        // What takes long does not keep the server from being stopped. What came of it is in the log.
+        match wish {
+            Wish::Stop => return End::Stop,
+            Wish::Reload => {
+                let reloader = Arc::clone(reloader);
+                tokio::spawn(async move { reloader.reload().await });
+            }
+            Wish::Restart => drop(tokio::spawn(Arc::clone(restarter).ask())),
+        }
     }
 }
 
 /// Lets sessions and deliveries finish.
 async fn stop(inbound: &inbound::Server, engine: &outbound::Engine) {
     let began = clock::now();
+    let progress = Progress::waiting("letting sessions and deliveries finish; Ctrl-C ends them");
+    let watch = async {
+        loop {
+            let (open, active) = (inbound.stats().sessions_open, engine.stats().active);
+            progress.says(format!("{open} sessions and {active} deliveries still finish; Ctrl-C ends them"));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = end(inbound, engine, began) => {}
+        () = watch => {}
+    }
+}
+
+async fn end(inbound: &inbound::Server, engine: &outbound::Engine, began: Instant) {
     if !inbound.shut_down(SESSIONS_PATIENCE).await {
         tracing::warn!("sessions that did not end in time were broken off");
     }
@@ -271,7 +407,7 @@ async fn stop(inbound: &inbound::Server, engine: &outbound::Engine) {
 }
 
 async fn asked_again(signals: &mut Signals) {
-    while signals.next().await == Wish::Reload {}
+    while signals.next().await != Wish::Stop {}
 }
 
 /// Every session and every delivery is a descriptor.

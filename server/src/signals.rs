@@ -11,6 +11,8 @@ pub(crate) enum Wish {
     Stop,
     /// SIGHUP.
     Reload,
+    /// SIGUSR2.
+    Restart,
 }
 
 /// The signals that the server listens to, from its making on.
@@ -19,6 +21,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -28,6 +31,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -37,6 +41,7 @@ impl Signals {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.hang_up.recv() => Wish::Reload,
+            _ = self.user.recv() => Wish::Restart,
         }
     }
 }

@@ -25,6 +25,11 @@ impl Maildir {
         files(&self.path.join("new")).iter().filter_map(|file| std::fs::read(file).ok()).collect()
     }
 
+    /// How many messages there are now.
+    pub(crate) fn count(&self) -> usize {
+        files(&self.path.join("new")).len()
+    }
+
     /// What lies in `tmp`: deliveries under way, or given up.
     pub(crate) fn unfinished(&self) -> usize {
         files(&self.path.join("tmp")).len()

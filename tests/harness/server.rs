@@ -91,6 +91,11 @@ impl Server {
         self.signal(Signal::HUP);
     }
 
+    /// SIGUSR2.
+    pub(crate) fn begin_anew(&self) {
+        self.signal(Signal::USR2);
+    }
+
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);

@@ -203,6 +203,11 @@ impl Setup {
         Server::start(self)
     }
 
+    /// Starts the server with the configuration that lies there, whoever wrote it.
+    pub(crate) fn start_as_written(&self) -> Server {
+        Server::start(self)
+    }
+
     /// Writes the configuration and has `waxwing check` look at it.
     pub(crate) fn checked(&self) -> Output {
         self.write();

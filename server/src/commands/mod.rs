@@ -4,7 +4,9 @@ mod check;
 mod dkim;
 mod dns_file;
 mod domain;
+mod init;
 mod line_diff;
+mod manual;
 pub(crate) mod output;
 mod passwd;
 mod plugin;
@@ -13,8 +15,11 @@ mod plugin_test;
 mod plugins;
 mod queue;
 mod relay;
+pub(crate) mod sendmail;
 mod server;
+mod status;
 mod token;
+mod trace;
 
 use anyhow::Result;
 
@@ -26,13 +31,19 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(file) => serve::serve(file.config.as_deref()),
         Command::Check(file) => check::check(file.config.as_deref()),
-        Command::Status(reading) => server::status(&reading),
+        Command::Init(options) => init::init(&options),
+        Command::Completions(options) => manual::completions(&options),
+        Command::Manual(options) => manual::manual(&options),
+        Command::Status(reading) => status::status(&reading),
+        Command::Trace(options) => trace::trace(&options),
         Command::Reload(reading) => server::reload(&reading),
+        Command::Restart(reading) => server::restart(&reading),
         Command::Passwd(options) => passwd::passwd(&options),
         Command::Token(Token::New(options)) => token::new(&options),
         Command::Dkim(Dkim::Generate(options)) => dkim::generate(&options),
         Command::Dkim(Dkim::Check(reading)) => dkim::check(&reading),
         Command::Domain(Domain::Check(options)) => domain::check(&options),
+        Command::Sendmail(options) => sendmail::sendmail(&options),
         Command::Queue(command) => queue::queue(command),
         Command::Relay(command) => relay::relay(command),
         Command::Plugin(Plugin::List(reading)) => plugins::list(&reading),
@@ -53,10 +64,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// A connection to the server of this configuration.
+/// A connection to the server of this configuration. One that has a fault by now still tells where the server is.
 fn connect(file: &ConfigFile) -> Result<admin::Client> {
-    let config = config::Config::load(file.config.as_deref())?;
-    Ok(admin::Client::connect(&config.data_dir)?)
+    let data_dir = config::Config::data_dir(file.config.as_deref())?;
+    Ok(admin::Client::connect(&data_dir)?)
 }
 
 /// What a command was given to read is at fault: exit code 2, as for wrong usage.

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::connect;
 use super::output::{output, print, print_json, printable, size, table};
 use crate::cli::{ConfigFile, OneEntry, Queue, QueueFilter, QueueList, QueueOrder, QueueState, Reading};
+use crate::progress::Progress;
 
 pub(crate) fn queue(command: Queue) -> Result<()> {
     match command {
@@ -210,7 +211,10 @@ fn order(command: &QueueOrder, order: Order, done: &str) -> Result<()> {
     let reading = &command.reading;
     if command.ids.is_empty() {
         let filter = (&command.filter).into();
-        let touched: Touched = connect(&reading.file)?.call(&Request::QueueOrderAll { order, filter })?;
+        let mut client = connect(&reading.file)?;
+        let progress = Progress::waiting("going through the queue");
+        let touched: Touched = client.call(&Request::QueueOrderAll { order, filter })?;
+        drop(progress);
         return match reading.json {
             true => print_json(&touched),
             false => print(&format!("{} {done}\n", touched.entries)),
@@ -218,8 +222,12 @@ fn order(command: &QueueOrder, order: Order, done: &str) -> Result<()> {
     }
     let ids = command.ids.iter().map(|id| parse(id)).collect::<Result<Vec<_>>>()?;
     let mut client = connect(&reading.file)?;
+    let progress = (ids.len() > 1).then(|| Progress::waiting("going through the messages"));
     let (mut answers, mut failures) = (Vec::new(), Vec::new());
-    for id in ids {
+    for (nth, id) in ids.iter().copied().enumerate() {
+        if let Some(progress) = &progress {
+            progress.says(format!("{nth} of {} messages", ids.len()));
+        }
         match client.call::<Applied>(&Request::QueueOrder { id, order }) {
             Ok(applied) if reading.json => answers.push(json!({ "id": id, "applied": applied })),
             Ok(Applied::Now) => print(&format!("{id} {done}\n"))?,
@@ -229,6 +237,7 @@ fn order(command: &QueueOrder, order: Order, done: &str) -> Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+    drop(progress);
     match answers.as_slice() {
         [] => {}
         [answer] if command.ids.len() == 1 => print_json(answer)?,

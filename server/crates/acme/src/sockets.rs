@@ -35,6 +35,11 @@ impl HeldSockets {
         Ok(Self(Arc::new(addresses.iter().map(hold).collect::<Result<_, Error>>()?)))
     }
 
+    /// Whether any are held.
+    pub fn is_held(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Listens at an address: with the socket that is held for it, or with one that is bound now.
     pub(crate) fn listen(&self, address: SocketAddr) -> Result<Open, Error> {
         let failed = |source| Error::Bind { address, source };

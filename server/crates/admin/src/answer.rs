@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 
 /// Recipients that a row of a listing names; it says how many there are.
 const ROW_RECIPIENTS: usize = 10;
+/// The end of the year 9999.
+const LAST_MS: u64 = 253_402_300_799_000;
 
 /// A page of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -208,9 +210,16 @@ fn address(queued: &QueuedRecipient) -> String {
 
 /// A time of the year 9999 or later is written as the last moment before.
 pub fn rfc3339(at: Timestamp) -> String {
-    const LAST_MS: u64 = 253_402_300_799_000;
-    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS));
-    humantime::format_rfc3339_seconds(time).to_string()
+    humantime::format_rfc3339_seconds(system_time(at)).to_string()
+}
+
+/// The same with milliseconds.
+pub(crate) fn rfc3339_millis(at: Timestamp) -> String {
+    humantime::format_rfc3339_millis(system_time(at)).to_string()
+}
+
+fn system_time(at: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LAST_MS))
 }
 
 /// When an order is carried out.
@@ -254,101 +263,6 @@ pub struct Reloaded {
     pub refused: Vec<String>,
     /// What was changed and counts after a restart only.
     pub needs_restart: Vec<String>,
-}
-
-/// How the server is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct ServerStatus {
-    pub version: String,
-    pub pid: u32,
-    pub hostname: String,
-    pub uptime_s: u64,
-    pub listeners: Vec<Listening>,
-    pub sessions: SessionStatus,
-    pub queue: QueueStatus,
-    pub delivery: DeliveryStatus,
-    pub plugins: PluginCounts,
-}
-
-/// An address that accepts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Listening {
-    pub name: String,
-    pub address: String,
-}
-
-/// Sessions and what they brought, since the start but for `open`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct SessionStatus {
-    pub open: u64,
-    pub total: u64,
-    pub turned_away: u64,
-    pub messages_accepted: u64,
-    pub octets_accepted: u64,
-    pub messages_refused: u64,
-    pub messages_discarded: u64,
-    pub messages_held: u64,
-    pub recipients_refused: u64,
-    pub authenticated: u64,
-    pub authentications_failed: u64,
-    pub handshakes: u64,
-    pub handshakes_failed: u64,
-    pub protocol_errors: u64,
-    /// Connections that were turned away, by reason.
-    pub turned_away_for: BTreeMap<String, u64>,
-    /// What the checks of senders came to: by method, then by result.
-    pub senders: BTreeMap<String, BTreeMap<String, u64>>,
-    /// What plugins decided: by stage, then by verdict.
-    pub verdicts: BTreeMap<String, BTreeMap<String, u64>>,
-}
-
-/// What the queue holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct QueueStatus {
-    pub waiting: u64,
-    pub held: u64,
-    pub corrupt: u64,
-    /// When the oldest recipient arrived; may be up to a quarter of an hour early.
-    pub oldest: Option<String>,
-    pub disk_octets: u64,
-    pub free_octets: Option<u64>,
-}
-
-/// Deliveries since the start, in recipients, but for `active`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct DeliveryStatus {
-    pub delivered: u64,
-    pub deferred: u64,
-    pub bounced: u64,
-    pub expired: u64,
-    pub reports: u64,
-    pub connections: u64,
-    pub connections_failed: u64,
-    pub transactions: u64,
-    /// Of these, those over a connection that had one before.
-    pub transactions_reused: u64,
-    /// By kind of next hop, then by outcome.
-    pub outcomes: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Entries with an attempt under way or about to be.
-    pub active: usize,
-    pub memory_octets: u64,
-    /// At most a hundred, those with the most work first.
-    pub destinations: Vec<DestinationStatus>,
-}
-
-/// A destination with work, a connection, or a failure that is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct DestinationStatus {
-    pub name: String,
-    pub queued: usize,
-    pub connections: usize,
-    pub last_error: Option<String>,
-    pub backoff_s: Option<u64>,
 }
 
 /// Counts by two names; those that are zero are left out.
@@ -408,20 +322,6 @@ impl From<plugin_host::DisabledPlugin> for PluginDisabled {
         let by = if plugin.since.is_some() { DisabledBy::Operator } else { DisabledBy::Configuration };
         Self { name: plugin.name, by, since: plugin.since.map(rfc3339), required: plugin.required }
     }
-}
-
-/// How many plugins there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct PluginCounts {
-    pub loaded: usize,
-    pub refused: usize,
-    /// Required, and not there.
-    pub missing: usize,
-    #[serde(default)]
-    pub disabled: usize,
-    pub instances: u64,
-    pub instances_limit: u64,
 }
 
 /// Whoever is asked at the stages of a session.

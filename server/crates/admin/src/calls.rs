@@ -14,20 +14,26 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::{
-    Applied, DeliveryStatus, DestinationStatus, EntryView, Filters, Listening, PluginCounts, PluginDisabled,
-    PluginLoaded, QueueStatus, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, by_two, rfc3339,
-    written,
+    Applied, EntryView, Filters, PluginDisabled, PluginLoaded, RelayGrant, Reloaded, Touched, written,
 };
 use crate::listing;
 use crate::request::{Order, Request};
+use crate::status::{CertificateStatus, LastReload};
 
-/// Destinations that a status tells of.
-const DESTINATIONS: usize = 100;
 /// Why an entry is held that the postmaster holds.
 const HELD_BY_POSTMASTER: &str = "held by the postmaster";
 
 /// Reads the configuration again; the error lists its faults.
 pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<Reloaded, String>> + Send + Sync>;
+/// Lets the server begin anew, or says why it cannot.
+pub type Restart = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What is known elsewhere of how the server is.
+#[derive(Clone)]
+pub struct Outlook {
+    pub last_reload: Arc<dyn Fn() -> Option<LastReload> + Send + Sync>,
+    pub certificates: Arc<dyn Fn() -> Vec<CertificateStatus> + Send + Sync>,
+}
 
 /// The other rooms, as this one sees them.
 #[derive(Clone)]
@@ -41,6 +47,16 @@ pub struct Services {
     pub milters: Milters,
     pub inbound: Arc<inbound::Server>,
     pub reload: Reload,
+    pub restart: Restart,
+    pub outlook: Outlook,
+    /// Where sessions are listened to.
+    pub transcripts: Arc<transcript::Hub>,
+}
+
+impl fmt::Debug for Outlook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlook").finish_non_exhaustive()
+    }
 }
 
 /// Why nothing was done; a sentence for the postmaster.
@@ -150,6 +166,13 @@ impl Services {
                 json(written(network))
             }
             Request::Reload => json((self.reload)().await?),
+            Request::Restart => {
+                let before = self.status();
+                (self.restart)().await?;
+                json(before)
+            }
+            // The connection does not come back from it: `trace` has it.
+            Request::Trace { .. } => Err("a trace takes a connection of its own".to_owned().into()),
         }
     }
 
@@ -171,93 +194,6 @@ impl Services {
         let inbound = Arc::clone(&self.inbound);
         let done = tokio::task::spawn_blocking(move || change(&inbound)).await;
         Ok(done.map_err(|_| Refusal::Failed("the change ended early".to_owned()))??)
-    }
-
-    fn status(&self) -> ServerStatus {
-        let sessions = self.inbound.stats();
-        let totals = self.store.totals();
-        let plugins = self.plugins.status();
-        let listening = |(name, address): &(Arc<str>, std::net::SocketAddr)| Listening {
-            name: name.to_string(),
-            address: address.to_string(),
-        };
-        ServerStatus {
-            version: self.version.to_owned(),
-            pid: std::process::id(),
-            hostname: self.hostname.clone(),
-            uptime_s: clock::wall().since(self.started).as_secs(),
-            listeners: self.inbound.local_addresses().iter().map(listening).collect(),
-            sessions: SessionStatus {
-                open: sessions.sessions_open,
-                total: sessions.sessions,
-                turned_away: sessions.turned_away,
-                messages_accepted: sessions.accepted,
-                octets_accepted: sessions.accepted_octets,
-                messages_refused: sessions.refused,
-                messages_discarded: sessions.discarded,
-                messages_held: sessions.held,
-                recipients_refused: sessions.recipients_refused,
-                authenticated: sessions.authenticated,
-                authentications_failed: sessions.auth_failures,
-                handshakes: sessions.handshakes,
-                handshakes_failed: sessions.handshakes_failed,
-                protocol_errors: sessions.protocol_errors,
-                turned_away_for: sessions
-                    .turned_away_for
-                    .iter()
-                    .filter(|(_, count)| *count > 0)
-                    .map(|(reason, count)| ((*reason).to_owned(), *count))
-                    .collect(),
-                senders: by_two(&sessions.senders),
-                verdicts: by_two(&sessions.verdicts),
-            },
-            queue: QueueStatus {
-                waiting: totals.waiting,
-                held: totals.held,
-                corrupt: totals.corrupt,
-                oldest: totals.oldest.map(rfc3339),
-                disk_octets: totals.disk_octets,
-                free_octets: totals.free_octets,
-            },
-            delivery: self.delivery(),
-            plugins: PluginCounts {
-                loaded: plugins.plugins.len(),
-                refused: plugins.refused.len(),
-                missing: plugins.missing.len(),
-                disabled: plugins.disabled.len(),
-                instances: plugins.instances,
-                instances_limit: plugins.instances_limit,
-            },
-        }
-    }
-
-    fn delivery(&self) -> DeliveryStatus {
-        let stats = self.engine.stats();
-        let mut destinations = stats.destinations;
-        destinations.sort_by_key(|destination| std::cmp::Reverse(destination.queued));
-        destinations.truncate(DESTINATIONS);
-        let view = |destination: outbound::DestinationStats| DestinationStatus {
-            name: destination.name,
-            queued: destination.queued,
-            connections: destination.connections,
-            last_error: destination.last_error,
-            backoff_s: destination.backoff.map(|backoff| backoff.as_secs()),
-        };
-        DeliveryStatus {
-            delivered: stats.delivered,
-            deferred: stats.deferred,
-            bounced: stats.bounced,
-            expired: stats.expired,
-            reports: stats.reports,
-            connections: stats.connections,
-            connections_failed: stats.connections_failed,
-            transactions: stats.transactions,
-            transactions_reused: stats.transactions_reused,
-            outcomes: by_two(&stats.outcomes),
-            active: stats.active,
-            memory_octets: stats.memory_octets,
-            destinations: destinations.into_iter().map(view).collect(),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::answer::{ContentPiece, Page};
 use crate::filter::Filter;
 use crate::request::Request;
 use crate::socket::SOCKET_NAME;
+use crate::trace::TraceLine;
 
 /// Octets of an answer; an entry has at most some thousand recipients.
 const MAX_ANSWER_OCTETS: u64 = 256 << 20;
@@ -86,6 +87,29 @@ impl Client {
         match serde_json::from_str(&line)? {
             Answer::Ok(value) => Ok(serde_json::from_value(value)?),
             Answer::Error(sentence) => Err(ClientError::Refused(sentence)),
+        }
+    }
+
+    /// Lines of sessions that concern somebody, for ever, or until `show` says an error.
+    ///
+    /// # Errors
+    /// As [`Self::call`], or what `show` said; the server ends it when it stops.
+    pub fn trace<E: From<ClientError>>(
+        mut self,
+        subject: &str,
+        mut show: impl FnMut(TraceLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.call::<String>(&Request::Trace { subject: subject.to_owned() })?;
+        // It may be long before somebody says something.
+        self.stream.get_ref().set_read_timeout(None).map_err(ClientError::from)?;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let mut limited = (&mut self.stream).take(MAX_ANSWER_OCTETS);
+            if limited.read_line(&mut line).map_err(ClientError::from)? == 0 {
+                return Ok(());
+            }
+            show(serde_json::from_str(&line).map_err(ClientError::from)?)?;
         }
     }
 

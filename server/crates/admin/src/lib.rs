@@ -6,7 +6,7 @@
 //! that neither side holds it whole.
 //!
 //! Limits: requests of 64 KiB, 64 connections at once, 60 s between requests, pages of 500 entries, for
-//! which 5,000 are looked at, 1,000 rows of counts, pieces of a message of 768 KiB.
+//! which 5,000 are looked at, 1,000 rows of counts, pieces of a message of 768 KiB; 8 traces, of 1,024 lines that were not read.
 //! Errors: a connection that breaks a limit is told so and closed; nothing else is touched by it.
 //! Known gaps: none.
 
@@ -21,19 +21,25 @@ mod metrics;
 mod process;
 mod request;
 mod socket;
+mod status;
+mod trace;
 
 pub use answer::{
-    Applied, AttemptView, ContentPiece, Counts, CountsRow, DeliveryStatus, DestinationStatus, DisabledBy,
-    EntryRow, EntryView, Listening, Page, PluginCounts, PluginDisabled, PluginLoaded, QueueStatus,
-    RecipientView, RelayGrant, Reloaded, ServerStatus, SessionStatus, Touched, rfc3339,
+    Applied, AttemptView, ContentPiece, Counts, CountsRow, DisabledBy, EntryRow, EntryView, Page,
+    PluginDisabled, PluginLoaded, RecipientView, RelayGrant, Reloaded, Touched, rfc3339,
 };
-pub use calls::{Refusal, Reload, Services};
+pub use calls::{Outlook, Refusal, Reload, Restart, Services};
 pub use client::{Client, ClientError};
 pub use filter::Filter;
 pub use http::MetricsSockets;
 pub use queue::StateFilter;
 pub use request::{Order, Request};
 pub use socket::{ControlSocket, SOCKET_NAME};
+pub use status::{
+    CertificateStatus, DeliveryStatus, DestinationStatus, LastReload, Listening, PluginCounts, PluginFaults,
+    QueueState, QueueStatus, ServerStatus, SessionStatus,
+};
+pub use trace::TraceLine;
 
 #[cfg(test)]
 mod tests;

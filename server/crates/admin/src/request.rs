@@ -66,6 +66,11 @@ pub enum Request {
     RelayList,
     /// Answered with the network.
     RelayRevoke { network: String },
+    /// Lines of sessions that concern somebody, as they are said: `TraceLine` after `TraceLine` until the connection is closed. Nothing else can be
+    /// asked over it then.
+    Trace { subject: String },
+    /// Begins anew as the same process, when it could. Answered with the old `ServerStatus`, before it happens.
+    Restart,
     /// A `Reloaded`; a configuration with faults is an error that lists them.
     Reload,
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::calls::Services;
 use crate::request::Request;
+use crate::trace;
 
 /// The socket's name in the data directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -140,6 +141,9 @@ async fn converse(stream: UnixStream, services: &Services) -> io::Result<()> {
             return send(&mut write, Err("the request is longer than 64 KiB".to_owned())).await;
         }
         let answer = match serde_json::from_slice::<Request>(&line) {
+            Ok(Request::Trace { subject }) => {
+                return trace::tell(&subject, &services.transcripts, &mut read, &mut write).await;
+            }
             Ok(request) => services.answer(request).await.map_err(|refusal| refusal.to_string()),
             Err(error) => Err(format!("not a request: {error}")),
         };

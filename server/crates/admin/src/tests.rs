@@ -12,8 +12,8 @@ use serde_json::Value;
 use store::MemoryStore;
 
 use crate::{
-    Applied, Client, ClientError, ControlSocket, Counts, EntryView, Filter, Order, Reloaded, Request,
-    ServerStatus, Services, StateFilter, Touched,
+    Applied, Client, ClientError, ControlSocket, Counts, EntryView, Filter, Order, Outlook, Reloaded,
+    Request, ServerStatus, Services, StateFilter, Touched,
 };
 
 async fn services() -> Services {
@@ -32,6 +32,7 @@ async fn services() -> Services {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
         insiders: Arc::default(),
+        programs: Arc::default(),
         relay_networks: Vec::new(),
         authenticator: None,
         relay_grants: Arc::default(),
@@ -54,6 +55,7 @@ async fn services() -> Services {
         hooks: Arc::new(plugins.clone()),
         resolver,
         tls: None,
+        transcripts: Arc::default(),
     };
     Services {
         version: "0.0.0",
@@ -67,6 +69,9 @@ async fn services() -> Services {
             inbound::Server::new(inbound_options, inbound_services, inbound::Sockets::default()).unwrap(),
         ),
         reload: Arc::new(|| Box::pin(async { Err::<Reloaded, _>("waxwing.toml:1: no".to_owned()) })),
+        restart: Arc::new(|| Box::pin(async { Err("not now".to_owned()) })),
+        outlook: Outlook { last_reload: Arc::new(|| None), certificates: Arc::new(Vec::new) },
+        transcripts: Arc::default(),
     }
 }
 

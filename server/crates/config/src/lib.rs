@@ -28,12 +28,15 @@ mod reports;
 mod route;
 mod secret;
 mod senders;
+mod sendmail;
 mod server;
 mod tls;
 mod user;
 mod web;
 
-pub use environment::{Notice, inherited_sockets, no_color, notify};
+pub use environment::{
+    Notice, OF_PROGRAMS, heritage, inherited_sockets, is_sandboxed, no_color, notify, system_hostname,
+};
 pub use fault::{Fault, Faults};
 pub use forwarding::Forwarding;
 pub use keys::{Default, Key, SECTIONS, Section};
@@ -41,6 +44,7 @@ pub use load::Config;
 pub use process::{Identity, Place, Process};
 pub use reference::reference;
 pub use secret::{auth_secret, srs_secret};
+pub use sendmail::SubmissionSocket;
 pub use server::{Log, LogFormat, LogLevel};
 pub use web::Web;
 

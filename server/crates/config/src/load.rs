@@ -13,11 +13,12 @@ use crate::fault::{Faults, Notes, ReadFile};
 use crate::forwarding::{self, Forwarding};
 use crate::process::Process;
 use crate::reader::Table;
+use crate::sendmail::SubmissionSocket;
 use crate::server::Log;
 use crate::web::Web;
 use crate::{
     acme as authority, auth, domain, limits, listener, milter as milters, network, outbound as delivery,
-    plugins, process, reports, senders, server, tls as certificates, web,
+    plugins, process, reports, senders, sendmail, server, tls as certificates, web,
 };
 
 /// Where the file is looked for when nobody says where it is.
@@ -53,6 +54,8 @@ pub struct Config {
     pub metrics: Vec<SocketAddr>,
     pub web: Web,
     pub process: Process,
+    /// Where programs of this host hand mail over.
+    pub submission: SubmissionSocket,
 }
 
 impl Config {
@@ -61,18 +64,24 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        let file = match file {
-            Some(file) => file.to_owned(),
-            None => PLACES.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
-                Faults::of_file(
-                    Path::new(PLACES[0]),
-                    format!("is not there, nor is {}; name one with --config", PLACES[1]),
-                )
-            })?,
-        };
-        let octets = read(&file).map_err(|error| Faults::of_file(&file, error))?;
-        let text = String::from_utf8(octets).map_err(|_| Faults::of_file(&file, "is not UTF-8"))?;
+        let (file, text) = find(file)?;
         Self::parse(&file, &text)
+    }
+
+    /// The data directory that a file names, whatever else is wrong with it: where the server is that runs with what the file was before.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not name it.
+    pub fn data_dir(file: Option<&Path>) -> Result<PathBuf, Faults> {
+        let (file, text) = find(file)?;
+        let notes = Notes::new(&file, &text, read);
+        let table = toml_of(&notes, &text);
+        let data_dir = server::data_dir(&Table::root(&notes, table.get_ref(), ""));
+        match (data_dir.as_os_str().is_empty(), notes.into_faults()) {
+            (false, _) => Ok(data_dir),
+            (true, Some(faults)) => Err(faults),
+            (true, None) => Err(Faults::of_file(&file, "names no data-dir")),
+        }
     }
 
     /// Reads a file's text, and the files of users and keys that it names. Relative paths start at the file's folder.
@@ -95,6 +104,18 @@ impl Config {
         }
     }
 
+    /// Where the server of a file takes mail of programs, whatever else is wrong with the file.
+    ///
+    /// # Errors
+    /// As [`Self::data_dir`].
+    pub fn submission_socket(file: Option<&Path>) -> Result<PathBuf, Faults> {
+        let data_dir = Self::data_dir(file)?;
+        let (file, text) = find(file)?;
+        let notes = Notes::new(&file, &text, read);
+        let table = toml_of(&notes, &text);
+        Ok(sendmail::path(&Table::root(&notes, table.get_ref(), "").table("sendmail", "sendmail"), &data_dir))
+    }
+
     /// What can be read of a text; it is a configuration when there is no fault.
     pub(crate) fn note(notes: &Notes, file: &Path, text: &str) -> Option<Self> {
         let table = toml_of(notes, text);
@@ -115,6 +136,7 @@ impl Config {
             hostname: hostname.as_str().into(),
             listeners: listener::listeners(&root, &session, &tls),
             insiders: Arc::new(listener::insiders(&session)),
+            programs: Arc::default(),
             relay_networks: network::relay_networks(&root),
             // What was granted while the server ran is no part of the file.
             relay_grants: Arc::default(),
@@ -148,6 +170,8 @@ impl Config {
         let authenticator = auth::authenticator(&root);
         let web = web::web(&root, &authenticator.directory);
         let (tls, process) = (tls.options, process::process(&root));
+        let (submission, programs) = sendmail::sendmail(&root, &data_dir, &hostname, &inbound.local);
+        inbound.programs = Arc::new(programs);
         Some(Self {
             file: file.to_owned(),
             named: notes.named(),
@@ -166,6 +190,7 @@ impl Config {
             metrics,
             web,
             process,
+            submission,
         })
     }
 }
@@ -178,6 +203,22 @@ pub(crate) fn toml_of<'a>(notes: &Notes, text: &'a str) -> Spanned<DeTable<'a>> 
         notes.fault(line, "", format!("not valid TOML: {}", error.message()));
     }
     table
+}
+
+/// A file's text; of the first that is there when nobody says which.
+fn find(file: Option<&Path>) -> Result<(PathBuf, String), Faults> {
+    let file = match file {
+        Some(file) => file.to_owned(),
+        None => PLACES.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
+            Faults::of_file(
+                Path::new(PLACES[0]),
+                format!("is not there, nor is {}; name one with --config", PLACES[1]),
+            )
+        })?,
+    };
+    let octets = read(&file).map_err(|error| Faults::of_file(&file, error))?;
+    let text = String::from_utf8(octets).map_err(|_| Faults::of_file(&file, "is not UTF-8"))?;
+    Ok((file, text))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {

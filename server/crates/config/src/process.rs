@@ -77,6 +77,8 @@ impl Config {
         let writes = |path: &Path| Place { path: path.to_owned(), writes: true, runs: false };
         let runs = |path: &Path| Place { path: path.to_owned(), writes: false, runs: true };
         let mut places = vec![writes(&self.data_dir), reads(&self.plugins.dir)];
+        // A server that begins anew without its socket makes another.
+        places.extend(self.submission.path.parent().map(writes));
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         places.extend(file.parent().map(reads));
         if !self.plugins.cache_dir.as_os_str().is_empty() {

@@ -83,6 +83,7 @@ impl Connection {
         if answer == Answer::Proceed {
             info!(session = %self.facts.id, peer = %self.facts.peer.ip(), mechanism, user = %name, "authenticated");
             count(&self.shared.stats.authenticated);
+            self.write(|tap| tap.concerns(&name));
             let facts = Arc::make_mut(&mut self.facts);
             (facts.auth_user, facts.auth_mechanism) = (Some(name), Some(mechanism.to_ascii_uppercase()));
             self.user = Some(user);

@@ -10,6 +10,7 @@ use sender_auth::Outcome;
 use smtp::server::{Channel, CloseReason, Session};
 use tokio::sync::watch;
 use tracing::{debug, info};
+use transcript::{Opening, Tap, Transcript};
 
 use crate::authentication::Pending;
 use crate::fate::Fate;
@@ -54,6 +55,8 @@ pub(crate) struct Connection {
     pub(crate) fate: Fate,
     pub(crate) extended: bool,
     pub(crate) transaction: Option<Transaction>,
+    /// For whoever listens.
+    transcript: Transcript,
     pub(crate) shared: Arc<Shared>,
     pub(crate) listener: Arc<ListenerOptions>,
     pub(crate) options: Arc<Options>,
@@ -98,6 +101,7 @@ impl Connection {
             fate: Fate::default(),
             extended: false,
             transaction: None,
+            transcript: Transcript::new(Arc::clone(&shared.services.transcripts)),
             shared,
             listener,
             options,
@@ -120,6 +124,7 @@ impl Connection {
         // The transaction goes before the hooks hear of the end: a plugin sees no message that is not there any more.
         self.transaction = None;
         self.ask(Request::Disconnect).await;
+        self.write(|tap| tap.note("disconnected"));
         debug!(session = %self.facts.id, "disconnected");
     }
 
@@ -168,12 +173,15 @@ impl Connection {
             return Ok(());
         }
         let deadline = self.session.poll_timeout().unwrap_or_else(clock::now);
-        let session = &mut self.session;
+        let (session, transcript, facts) = (&mut self.session, &mut self.transcript, &self.facts);
         let took = tokio::select! {
             biased;
-            took = self.stream.read(|octets| match octets {
-                [] => session.receive_end(clock::now()),
-                octets => session.receive(octets, clock::now()),
+            took = self.stream.read(|octets| {
+                transcript.write(|| opening(facts), |tap| tap.client(octets));
+                match octets {
+                    [] => session.receive_end(clock::now()),
+                    octets => session.receive(octets, clock::now()),
+                }
             }) => took,
             () = tokio::time::sleep_until(deadline.into()) => {
                 self.session.handle_timeout(clock::now());
@@ -195,6 +203,7 @@ impl Connection {
             return Ok(());
         }
         let output = self.session.take_output();
+        self.write(|tap| tap.server(&output));
         self.stream.send(&output, self.shared.write_timeout).await
     }
 
@@ -208,6 +217,7 @@ impl Connection {
         if let Err(error) = self.stream.handshake(certificates.config(), patience).await {
             info!(session = %self.facts.id, peer = %self.facts.peer.ip(), listener = %self.facts.listener, %error, "the TLS handshake failed");
             count(&self.shared.stats.handshakes_failed);
+            self.write(|tap| tap.note(format!("the TLS handshake failed: {error}")));
             return Err(error);
         }
         let facts = self.stream.tls().map(|connection| certificates.facts(connection));
@@ -219,6 +229,13 @@ impl Connection {
         (self.user, self.pending_auth) = (None, None);
         self.extended = false;
         self.live.knows(&self.facts);
+        let said =
+            self.facts.tls.as_ref().map_or_else(String::new, |tls| format!("{} {}", tls.version, tls.cipher));
+        match self.listener.tls {
+            // The greeting is still to come.
+            TlsMode::Implicit => self.write(|tap| tap.note(said)),
+            _ => self.write(|tap| tap.secured(said)),
+        }
         count(&self.shared.stats.handshakes);
         Ok(())
     }
@@ -245,8 +262,24 @@ impl Connection {
         }
     }
 
+    /// Writes into the transcript, if anybody listens.
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Tap)) {
+        self.transcript.write(|| opening(&self.facts), write);
+    }
+
     pub(crate) fn closed(&mut self, reason: CloseReason) {
+        self.write(|tap| tap.note(format!("closed: {}", reason.name())));
         debug!(session = %self.facts.id, reason = reason.name(), "closed");
+    }
+}
+
+/// The session, as whoever listens is told of it.
+fn opening(facts: &SessionFacts) -> Opening {
+    Opening {
+        session: facts.id.to_string(),
+        peer: format!("from {} at {}", facts.peer.ip(), facts.listener),
+        address: Some(facts.peer.ip()),
+        host: facts.peer_name.clone(),
     }
 }
 

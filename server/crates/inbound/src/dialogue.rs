@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::commit::{self, Circumstances};
 use crate::connection::Connection;
+use crate::insider::Vouched;
 use crate::options::Kind;
 use crate::policy;
 use crate::reception::Reception;
@@ -107,10 +108,17 @@ impl Connection {
             self.log_refusal(Stage::Mail, None, &reply);
             return reply.into();
         }
+        if let Some(user) = self.insider.as_deref().and_then(Vouched::system_user)
+            && let Err(reply) = policy::program_sender(&sender, user, &self.options)
+        {
+            self.log_refusal(Stage::Mail, None, &reply);
+            return reply.into();
+        }
         let is_lowered = !self.may_relay() && policy::lower_priority(&mut params);
         let id = self.shared.services.store.new_id();
         let mut transaction = Transaction::new(id, sender.clone(), params.clone());
         transaction.fate = self.fate.clone();
+        self.write(|tap| tap.about(id));
         self.transaction = Some(transaction);
         self.live.message(Some(id));
         let verdict = self.ask(Request::Mail { sender: &sender, params: &params }).await;

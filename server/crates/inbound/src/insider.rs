@@ -36,7 +36,8 @@ pub struct Insider {
 pub enum Identity {
     /// A user of the configuration, by name; it may send as after AUTH. The hooks see the mechanism `TOKEN`.
     User(String),
-    /// A user of this host, by its system name; it may send in anybody's name, as a command on this host always could. The hooks see
+    /// A user of this host, by its system name; it may send in anybody's name, as a command on this host always could, unless
+    /// [`crate::Programs`] say otherwise. The hooks see
     /// the mechanism `UNIX`.
     System(String),
 }
@@ -48,6 +49,13 @@ pub(crate) struct Vouched {
     user: Option<Arc<User>>,
     name: String,
     mechanism: &'static str,
+}
+
+impl Vouched {
+    /// A user of this host, by the system's name for it.
+    pub(crate) fn system_user(&self) -> Option<&str> {
+        self.user.is_none().then_some(&self.name)
+    }
 }
 
 impl Server {
@@ -70,6 +78,7 @@ impl Server {
     fn begin_boxed(&self, stream: Box<dyn Inside>, insider: Insider) -> Result<JoinHandle<()>, Reply> {
         let Insider { listener: name, peer, identity } = insider;
         let options = self.shared.options();
+        let is_program = matches!(identity, Identity::System(_));
         let vouched = vouched(identity, &options)?;
         let Some(alive) = self.alive.lock().clone() else {
             return Err(Reply::new(421, (4, 3, 2), format!("{} is shutting down", options.hostname)));
@@ -79,7 +88,12 @@ impl Server {
             self.shared.stats.turned_away(why);
             reply
         })?;
-        let listener = ListenerOptions { name, ..(*options.insiders).clone() };
+        let mut listener = ListenerOptions { name, ..(*options.insiders).clone() };
+        let domain = &options.programs.domain;
+        if is_program && !domain.is_empty() {
+            let hostname = domain.clone();
+            listener.session = Arc::new(smtp::server::Options { hostname, ..(*listener.session).clone() });
+        }
         let caller =
             Caller { stream: Stream::Inside(stream), peer, local: peer, insider: Some(Box::new(vouched)) };
         let connection = Connection::new(caller, Arc::new(listener), options, self.shared.clone());

@@ -45,7 +45,7 @@ mod transaction;
 pub use grants::{GrantError, RelayGrants};
 pub use insider::{Identity, Insider};
 pub use live::{Live, SessionView, VerdictView};
-pub use options::{Kind, Limits, ListenerOptions, Options, Services, TlsMode};
+pub use options::{Kind, Limits, ListenerOptions, Options, Programs, Services, TlsMode};
 pub use plugin_mail::{PluginMail, check_plugin_content};
 pub use rates::{RateLimits, Rates};
 pub use server::Server;

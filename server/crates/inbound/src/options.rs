@@ -21,6 +21,8 @@ pub struct Options {
     pub listeners: Vec<Arc<ListenerOptions>>,
     /// How the sessions of [`crate::Insider`]s go; bound nowhere, its name is theirs.
     pub insiders: Arc<ListenerOptions>,
+    /// What holds for programs of this host.
+    pub programs: Arc<Programs>,
     /// Clients from here may send to any domain; nobody else may.
     pub relay_networks: Vec<IpNet>,
     /// Clients that may for a while. A reload keeps those of before.
@@ -37,6 +39,15 @@ pub struct Options {
     pub limits: Limits,
     /// Whether the name of a client is looked up and confirmed (RFC 8601 section 2.7.3); loopback and private addresses never are.
     pub reverse_dns: bool,
+}
+
+/// Programs of this host, each of a user of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Programs {
+    /// What they are greeted with: the domain of an address without one. Empty: the hostname.
+    pub domain: String,
+    /// Users who may send in anybody's name, when others may not; nothing: everybody may. Root always may.
+    pub trusted_users: Option<Vec<String>>,
 }
 
 /// One listener.
@@ -169,4 +180,6 @@ pub struct Services {
     pub resolver: Arc<dyn dns::Resolver>,
     /// The certificates; nothing: there is no TLS.
     pub tls: Option<tls::Acceptor>,
+    /// Who listens to sessions.
+    pub transcripts: Arc<transcript::Hub>,
 }

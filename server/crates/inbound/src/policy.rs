@@ -50,6 +50,22 @@ pub(crate) fn sender(sender: &ReversePath, user: Option<&User>, options: &Option
     }
 }
 
+/// Whether a user of this host may send in this sender's name, where only trusted users may in anybody's: as itself, at a domain of ours.
+///
+/// # Errors
+/// The reply to MAIL: 553 5.7.1.
+pub(crate) fn program_sender(sender: &ReversePath, user: &str, options: &Options) -> Result<(), Reply> {
+    let (Some(trusted), Some(address)) = (&options.programs.trusted_users, sender.mailbox()) else {
+        return Ok(());
+    };
+    let is_ours =
+        options.local.is_local(address.domain()) || address.domain().to_ascii() == *options.hostname;
+    match user == "root" || trusted.iter().any(|name| name == user) || address.local() == user && is_ours {
+        true => Ok(()),
+        false => Err(Reply::new(553, (5, 7, 1), format!("{user} may not send as {address}"))),
+    }
+}
+
 /// Takes the urgency off a message of somebody who may not relay: anybody could claim it. True when there was some. What is less urgent
 /// than others stays so.
 pub(crate) fn lower_priority(params: &mut Vec<Param>) -> bool {

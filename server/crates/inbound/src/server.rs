@@ -1,7 +1,7 @@
 //! All listeners of a server, and what their sessions share.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -71,6 +71,8 @@ pub struct Server {
     pub(crate) shared: Arc<Shared>,
     bound: Mutex<Vec<(Arc<str>, TcpListener)>>,
     addresses: Vec<(Arc<str>, SocketAddr)>,
+    /// The same sockets once more, for whoever comes after this server.
+    heritage: Mutex<Vec<(Arc<str>, StdListener)>>,
     pub(crate) stop: watch::Sender<bool>,
     /// Every session holds a copy of the sender; when all are gone, the receiver says so.
     pub(crate) alive: Mutex<Option<mpsc::Sender<()>>>,
@@ -89,8 +91,9 @@ impl Server {
     /// # Errors
     /// What the system says of a socket.
     pub fn new(options: Options, services: Services, sockets: Sockets) -> io::Result<Self> {
-        let (mut bound, mut addresses) = (Vec::new(), Vec::new());
+        let (mut bound, mut addresses, mut heritage) = (Vec::new(), Vec::new(), Vec::new());
         for (name, socket) in sockets.bound {
+            heritage.push((name.clone(), socket.try_clone()?));
             addresses.push((name.clone(), socket.local_addr()?));
             bound.push((name, TcpListener::from_std(socket)?));
         }
@@ -114,6 +117,7 @@ impl Server {
             shared: Arc::new(shared),
             bound: Mutex::new(bound),
             addresses,
+            heritage: Mutex::new(heritage),
             stop: watch::Sender::new(false),
             alive: Mutex::new(Some(alive)),
             ended: tokio::sync::Mutex::new(ended),
@@ -172,10 +176,17 @@ impl Server {
         &self.shared.live
     }
 
+    /// The listening sockets with their listeners' names. They go on listening when this server has stopped: who connects then waits for
+    /// whoever has them. Nothing is left for a second call.
+    pub fn hand_over(&self) -> Vec<(Arc<str>, StdListener)> {
+        std::mem::take(&mut *self.heritage.lock())
+    }
+
     /// Stops accepting, lets sessions finish what they are doing, and waits for them at most `patience`.
     /// Says whether all of them ended in time.
     pub async fn shut_down(&self, patience: Duration) -> bool {
         self.stop.send_replace(true);
+        self.heritage.lock().clear();
         self.bound.lock().clear();
         self.alive.lock().take();
         let mut ended = self.ended.lock().await;

@@ -4,19 +4,21 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Content, LateMode, Reply};
+use model::{Content, LateMode, QueueId, Reply};
 use queue::Entry;
 use sender_auth::Signers;
 use smtp::client::{Binding, Event, Failure, Fate, Protocol, Session, Step, Transaction, Unsendable};
 use tls::client::Agreed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
+use transcript::{Opening, Tap, Transcript};
 
 use crate::conversion;
 use crate::link::Link;
@@ -46,6 +48,9 @@ pub(crate) struct Connection {
     /// Whether the certificate says who the host is.
     pub(crate) is_verified: bool,
     is_lmtp: bool,
+    /// For whoever listens.
+    transcript: Transcript,
+    address: Option<IpAddr>,
     /// Transactions that were started.
     pub(crate) transactions: usize,
 }
@@ -54,7 +59,8 @@ impl Connection {
     /// Waits for the greeting over a link that was just made.
     pub(crate) fn begin(link: Box<dyn Link>, hop: Hop<'_>, binding: Option<Binding>) -> Self {
         let (now, told) = (clock::now(), hop.session_options(binding));
-        Self {
+        let transcript = Transcript::new(Arc::clone(&hop.options.transcripts));
+        let mut connection = Self {
             link,
             session: Session::new(told, now),
             input: vec![0; READ_OCTETS].into(),
@@ -64,14 +70,35 @@ impl Connection {
             tls: None,
             is_verified: false,
             is_lmtp: hop.protocol == Protocol::Lmtp,
+            transcript,
+            address: hop.endpoint.address.ip(),
             transactions: 0,
-        }
+        };
+        connection.write(|tap| tap.about(hop.about));
+        connection
+    }
+
+    /// Writes into the transcript, if anybody listens.
+    fn write(&mut self, write: impl FnOnce(&mut Tap)) {
+        self.transcript.write(|| opening(&self.host, self.address), write);
+    }
+
+    /// The next transaction is for this message.
+    pub(crate) fn is_about(&mut self, id: QueueId) {
+        let goes_on = self.transactions > 0;
+        self.write(|tap| {
+            if goes_on {
+                tap.next_transaction();
+            }
+            tap.about(id);
+        });
     }
 
     /// Notes what was agreed in a handshake.
     pub(crate) fn over(mut self, agreed: &Agreed) -> Self {
         self.tls = Some(agreed.to_string().into());
         self.is_verified = agreed.verified;
+        self.write(|tap| tap.note(agreed.to_string()));
         self
     }
 
@@ -85,6 +112,7 @@ impl Connection {
     pub(crate) fn secured(mut self, link: Box<dyn Link>, binding: Option<Binding>) -> Self {
         self.link = link;
         self.session.secured(binding, clock::now());
+        self.write(|tap| tap.secured("TLS begins"));
         self
     }
 
@@ -279,7 +307,11 @@ impl Connection {
         while let Some(output) = self.session.poll_output() {
             self.is_flushed = false;
             match Pin::new(&mut self.link).poll_write(cx, output) {
-                Poll::Ready(Ok(count)) if count > 0 => self.session.sent(count, clock::now()),
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    let (said, host, address) = (&output[..count], &self.host, self.address);
+                    self.transcript.write(|| opening(host, address), |tap| tap.client(said));
+                    self.session.sent(count, clock::now());
+                }
                 // What the peer has said before it closed is still to be read; poll_read finds the end.
                 Poll::Ready(_) => {
                     let count = output.len();
@@ -300,6 +332,8 @@ impl Connection {
         let mut buffer = ReadBuf::new(&mut self.input);
         match Pin::new(&mut self.link).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                let (said, host, address) = (buffer.filled(), &self.host, self.address);
+                self.transcript.write(|| opening(host, address), |tap| tap.server(said));
                 self.session.receive(buffer.filled(), clock::now());
                 Poll::Ready(())
             }
@@ -329,6 +363,12 @@ impl Connection {
             self.timer.as_mut().reset(deadline.into());
         }
     }
+}
+
+/// The session, as whoever listens is told of it.
+pub(crate) fn opening(host: &str, address: Option<IpAddr>) -> Opening {
+    let at = address.map_or_else(String::new, |address| format!(" [{address}]"));
+    Opening { session: String::new(), peer: format!("to {host}{at}"), address, host: Some(host.to_owned()) }
 }
 
 fn is_left_over(fate: &Fate) -> bool {

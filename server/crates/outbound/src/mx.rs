@@ -80,6 +80,15 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// The addresses of a site, best first; never empty. The error is what the sender would be told: 4xx or 5xx.
 pub(crate) async fn endpoints(
     site: &Site,

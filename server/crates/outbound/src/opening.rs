@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use model::Reply;
+use model::{QueueId, Reply};
 use rand::RngExt;
 use smtp::client::{self, Binding, Event, Failure, Protocol, Step};
 use tls::client::{ConnectError, TlsStream};
+use transcript::Transcript;
 
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::demand::{Demand, Encryption, TlsLevel};
 use crate::link::{self, Link};
 use crate::mx::{Address, Endpoint};
@@ -99,10 +101,24 @@ pub(crate) struct Hop<'a> {
     /// Where connections come from.
     pub(crate) sources: &'a [IpAddr],
     pub(crate) credentials: Option<&'a Credentials>,
+    /// The message that the session is for, first of all.
+    pub(crate) about: QueueId,
     pub(crate) options: &'a Options,
 }
 
 impl Hop<'_> {
+    /// That there is no session, to whoever listens.
+    pub(crate) fn tells(&self, refusal: &Reply) {
+        let (host, address) = (&self.endpoint.host, self.endpoint.address.ip());
+        Transcript::new(Arc::clone(&self.options.transcripts)).write(
+            || connection::opening(host, address),
+            |tap| {
+                tap.about(self.about);
+                tap.note(format!("no session: {refusal}"));
+            },
+        );
+    }
+
     /// What the session is told. `binding` is that of a handshake that was made already.
     pub(crate) fn session_options(&self, binding: Option<Binding>) -> client::Options {
         let credentials = self.credentials.map(|credentials| client::Credentials {

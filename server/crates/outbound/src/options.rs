@@ -215,6 +215,8 @@ pub struct Options {
     pub authorities: tls::client::Options,
     /// Makes the handshakes; opened with the authorities by whoever starts the engine or gives it new options.
     pub tls: Connector,
+    /// Who listens to sessions; set as `tls` is.
+    pub transcripts: Arc<transcript::Hub>,
     /// Whether TLSA records are obeyed where DNSSEC proves them.
     pub dane: bool,
     /// Where MTA-STS policies are kept and fetched from; nothing when they are not asked for.
@@ -244,6 +246,7 @@ impl Options {
             tls_level: TlsLevel::default(),
             authorities: tls::client::Options::default(),
             tls: Connector::trusting_nobody(),
+            transcripts: Arc::default(),
             dane: true,
             mta_sts: None,
             tls_report: None,

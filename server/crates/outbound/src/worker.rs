@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use model::{Content, DeliverBy, LateMode, Recipient, Reply, ReversePath, Timestamp};
+use model::{Content, DeliverBy, LateMode, QueueId, Recipient, Reply, ReversePath, Timestamp};
 use queue::Entry;
 use smtp::client::{Failure, Fate, Protocol, Step, Transaction};
 
@@ -212,7 +212,7 @@ impl Worker {
                 self.disconnect().await;
             }
             if self.connection.is_none()
-                && let Err(why) = self.connect(&options, wish, !traits.is_tls_report).await
+                && let Err(why) = self.connect(&options, job.pass.entry.id, wish, !traits.is_tls_report).await
             {
                 return self.give_up(job, why, &options).await;
             }
@@ -261,6 +261,7 @@ impl Worker {
         if was_used {
             Counters::add(&counters.transactions_reused);
         }
+        connection.is_about(entry.id);
         let fates = match connection.deliver(&transaction, content, &options.signers).await {
             Ok(fates) => fates,
             Err(error) => {
@@ -305,12 +306,18 @@ impl Worker {
     }
 
     /// Connects to the first address that has a session for us.
-    async fn connect(&mut self, options: &Options, wish: Wish, is_counted: bool) -> Result<(), NoSession> {
+    async fn connect(
+        &mut self,
+        options: &Options,
+        about: QueueId,
+        wish: Wish,
+        is_counted: bool,
+    ) -> Result<(), NoSession> {
         self.wish = wish;
         self.is_counted = is_counted;
         self.destination.may_connect(clock::now()).map_err(NoSession::TooEarly)?;
         let limit = options.limits.session_timeout;
-        let connection = match tokio::time::timeout(limit, self.call(options)).await {
+        let connection = match tokio::time::timeout(limit, self.call(options, about)).await {
             Ok(called) => called.map_err(NoSession::Refused)?,
             Err(_) => {
                 let text = format!("no host had a session for us within {} s", limit.as_secs());
@@ -325,7 +332,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn call(&self, options: &Options) -> Result<Connection, Reply> {
+    async fn call(&self, options: &Options, about: QueueId) -> Result<Connection, Reply> {
         let site = &self.destination.site;
         let resolver = self.inner.resolver.as_ref();
         let endpoints = mx::endpoints(site, options, resolver).await?;
@@ -351,7 +358,8 @@ impl Worker {
         }
         let mut race = Race::new(usable, sources, &options.limits);
         while let Some((endpoint, demand, link)) = race.next().await {
-            let hop = Hop { endpoint: &endpoint, protocol, demand: &demand, sources, credentials, options };
+            let hop =
+                Hop { endpoint: &endpoint, protocol, demand: &demand, sources, credentials, about, options };
             let opened = match link {
                 Ok(link) => opening::open(hop, link).await,
                 Err(error) => Err(OpenError::Connect(error)),
@@ -371,6 +379,7 @@ impl Worker {
                 _ => deferring(&refusal_of(&endpoint, &demand, &error)),
             };
             tracing::debug!(%site, host = %endpoint.host, %reply, "no session");
+            hop.tells(&reply);
             refusal = worst(refusal, reply);
         }
         Err(refusal.unwrap_or_else(|| Reply::new(451, (4, 4, 4), "there is no address to connect to")))

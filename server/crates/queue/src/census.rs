@@ -14,7 +14,7 @@ use crate::{Entry, QueuedRecipient, State};
 /// Octets of a reason's gist.
 const GIST_OCTETS: usize = 100;
 /// What is said of a recipient that nothing was said of.
-const NO_ATTEMPT: &str = "no attempt yet";
+pub const NO_ATTEMPT: &str = "no attempt yet";
 
 /// One group's recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,7 +38,7 @@ mod retry;
 mod selection;
 mod store;
 
-pub use census::{Census, CensusRow, CensusView, gist};
+pub use census::{Census, CensusRow, CensusView, NO_ATTEMPT, gist};
 pub use entry::{Diagnostic, Entry, QueuedRecipient, RecipientUpdate, State, Update};
 pub use retry::RetrySchedule;
 pub use selection::{Addresses, Selection, StateFilter};

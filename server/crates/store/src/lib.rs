@@ -73,6 +73,7 @@ mod writer;
 pub use kv::KvStore;
 pub use memory::MemoryStore;
 pub use options::{KvLimits, OpenError, Options};
+pub use recovery::Reading;
 pub use store::DiskStore;
 
 #[cfg(test)]

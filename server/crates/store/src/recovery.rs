@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::QueueId;
 use queue::{StoreError, Update};
@@ -20,7 +20,11 @@ use crate::table::Place;
 use crate::tree::Tree;
 
 /// Brings the index up to date. Says where the log ends.
-pub(crate) fn recover(core: &Arc<Core>, file: CheckpointFile) -> Result<(Settler, Location), OpenError> {
+pub(crate) fn recover(
+    core: &Arc<Core>,
+    file: CheckpointFile,
+    reading: &Reading,
+) -> Result<(Settler, Location), OpenError> {
     let started = clock::now();
     let dir = &core.options.dir;
     let disk_error = |source| OpenError::Disk { path: dir.clone(), source };
@@ -32,7 +36,7 @@ pub(crate) fn recover(core: &Arc<Core>, file: CheckpointFile) -> Result<(Settler
     let fresh = Some(checkpoint) != known;
     let mut settler = Settler::new(Arc::clone(core), file, checkpoint, fresh);
     let from_sled = core.table.lock().live();
-    let mut replay = Replay { core, settler: &mut settler, records: 0 };
+    let mut replay = Replay { core, settler: &mut settler, records: 0, reading };
     let end = replay.run().map_err(disk_error)?;
     let records = replay.records;
     core.last_id.fetch_max(core.large.newest().map_err(disk_error)?, Ordering::AcqRel);
@@ -136,6 +140,26 @@ struct Replay<'a> {
     core: &'a Arc<Core>,
     settler: &'a mut Settler,
     records: u64,
+    reading: &'a Reading,
+}
+
+/// How far the reading of the log is, for somebody who waits for it.
+#[derive(Debug, Default)]
+pub struct Reading {
+    read: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Reading {
+    /// Octets that were read.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Octets that are to be read; 0 as long as that is not known.
+    pub fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
 }
 
 impl Replay<'_> {
@@ -149,6 +173,9 @@ impl Replay<'_> {
         }
         let start = self.settler.checkpoint.at;
         let mut end = start;
+        let unread = segments.iter().filter(|segment| segment.seq >= start.seq);
+        let unread: u64 = unread.map(|segment| segment.file.len()).sum::<io::Result<u64>>()?;
+        self.reading.all.store(unread.saturating_sub(start.offset), Ordering::Relaxed);
         for segment in &segments {
             let known = ends.get(&segment.seq).copied();
             let here = Location { seq: segment.seq, offset: known.unwrap_or(0) };
@@ -190,6 +217,7 @@ impl Replay<'_> {
 
     fn record(&mut self, header: &Header, meta: &[u8]) -> io::Result<()> {
         self.records += 1;
+        self.reading.read.fetch_add(header.total(), Ordering::Relaxed);
         if self.records.is_multiple_of(500_000) {
             tracing::info!(records = self.records, segment = header.at.seq, "the log is being read");
         }

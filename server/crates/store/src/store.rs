@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::disk::{Disk, RealDisk};
 use crate::jobs::Job;
 use crate::large::LargeFiles;
+use crate::recovery::Reading;
 use crate::segment::Segments;
 use crate::upkeep::{Upkeep, measure};
 use crate::writer::Log;
@@ -48,7 +49,19 @@ impl DiskStore {
         Self::open_on(options, Arc::new(RealDisk))
     }
 
+    /// The same, for somebody who wants to know how far the reading of the log is: building the index anew takes a while for a long queue.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_watched(options: Options, reading: &Reading) -> Result<Self, OpenError> {
+        Self::open_with(options, Arc::new(RealDisk), reading)
+    }
+
     pub(crate) fn open_on(options: Options, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+        Self::open_with(options, disk, &Reading::default())
+    }
+
+    fn open_with(options: Options, disk: Arc<dyn Disk>, reading: &Reading) -> Result<Self, OpenError> {
         options.check()?;
         let dir = options.dir.clone();
         let failed = |source| OpenError::Disk { path: dir.clone(), source };
@@ -81,7 +94,7 @@ impl DiskStore {
             upkeep_wake: Default::default(),
         });
         let checkpoint = CheckpointFile::open(&*core.disk, &dir).map_err(failed)?;
-        let (settler, end) = recovery::recover(&core, checkpoint)?;
+        let (settler, end) = recovery::recover(&core, checkpoint, reading)?;
         measure(&core);
         let log = Log::new(Arc::clone(&core), end);
         let upkeep = Upkeep::new(Arc::clone(&core), settler);

@@ -11,7 +11,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{NoClientAuth, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Summary};
 use crate::choice::Choice;
 use crate::client_ca::ClientCa;
 use crate::facts::{self, Facts};
@@ -36,6 +36,17 @@ impl Generation {
     /// For a handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// What its certificates say of themselves, but for those that stand in for files that are not there.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let summary = |certificate: &Certificate| {
+            let (not_before, not_after) = certificate.validity?;
+            Some(Summary { names: certificate.names.clone(), not_before, not_after })
+        };
+        let mut all: Vec<Summary> = self.choice.all().into_iter().filter_map(summary).collect();
+        all.sort_by_key(|summary| summary.not_after);
+        all
     }
 
     /// What the handshake of a connection that was made with [`Self::config`] said, once it is finished.

@@ -22,6 +22,8 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// RFC 5929 section 4.
     pub(crate) end_point: Option<Vec<u8>>,
+    /// From when to when; nothing for one that stands in.
+    pub(crate) validity: Option<(Timestamp, Timestamp)>,
 }
 
 impl Certificate {
@@ -68,7 +70,8 @@ impl Certificate {
         if mode & 0o004 != 0 {
             warnings.push(Warning::OpenKey { file: key.to_owned(), mode });
         }
-        Ok(Self { key: Arc::new(certified), names: contents.dns_names, end_point })
+        let validity = Some((contents.not_before, contents.not_after));
+        Ok(Self { key: Arc::new(certified), names: contents.dns_names, end_point, validity })
     }
 
     /// A certificate that nobody else signed, with a new key, for clients that do not look: most of those that use STARTTLS.
@@ -85,7 +88,8 @@ impl Certificate {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let certified = CertifiedKey::from_der(chain, key, provider);
         let key = Arc::new(certified.map_err(|error| Fault::Setup(error.to_string()))?);
-        Ok(Self { key, names: contents.map(|contents| contents.dns_names).unwrap_or_default(), end_point })
+        let names = contents.map(|contents| contents.dns_names).unwrap_or_default();
+        Ok(Self { key, names, end_point, validity: None })
     }
 }
 

@@ -29,6 +29,17 @@ impl Choice {
         Self { default, by_name }
     }
 
+    /// Every certificate once.
+    pub(crate) fn all(&self) -> Vec<&Certificate> {
+        let mut all: Vec<&Arc<Certificate>> = vec![&self.default];
+        for certificate in self.by_name.values() {
+            if !all.iter().any(|known| Arc::ptr_eq(known, certificate)) {
+                all.push(certificate);
+            }
+        }
+        all.into_iter().map(|certificate| &**certificate).collect()
+    }
+
     pub(crate) fn by_name(&self, name: Option<&str>) -> &Certificate {
         let found = name.and_then(|name| {
             let name = name.trim_end_matches('.').to_ascii_lowercase();

@@ -14,6 +14,7 @@ mod relay;
 mod reports;
 mod route;
 mod senders;
+mod sendmail;
 mod tls;
 mod users;
 mod web;
@@ -34,6 +35,7 @@ use relay::RELAY;
 use reports::REPORTS;
 use route::ROUTE;
 use senders::{DKIM, SENDER_AUTH, SENDER_AUTH_REPORTS};
+use sendmail::SENDMAIL;
 use tls::{TLS, TLS_CERTIFICATES};
 use users::{AUTH, AUTH_LIMITS, OAUTH, OAUTH_KEY, USER, USERS_FILE};
 use web::{API_TOKEN, WEB};
@@ -84,6 +86,7 @@ pub const SECTIONS: &[Section] = &[
     OAUTH,
     OAUTH_KEY,
     RELAY,
+    SENDMAIL,
     FORWARDING,
     SENDER_AUTH,
     SENDER_AUTH_REPORTS,
@@ -159,6 +162,12 @@ const ROOT: Section = Section {
         optional("dns", TABLE, "defaults", "Whom to ask; see `[dns]`."),
         optional("limits", TABLE, "defaults", "What clients may use up; see `[limits]`."),
         optional("queue", TABLE, "defaults", "Retries, expiry and room; see `[queue]`."),
+        optional(
+            "sendmail",
+            TABLE,
+            "defaults",
+            "Where programs of this host hand mail over; see `[sendmail]`.",
+        ),
         optional("reports", TABLE, "defaults", "What senders are told, and how; see `[reports]`."),
         optional("milter", "tables", "none", "Filters that speak the milter protocol; see `[[milter]]`."),
         optional("plugins", TABLE, "defaults", "Plugins and what they may do; see `[plugins]`."),

@@ -79,6 +79,7 @@ fn site(limits: Limits) -> Site {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
         insiders: Arc::new(insiders),
+        programs: Arc::default(),
         relay_networks: Vec::new(),
         relay_grants: Arc::default(),
         local: Arc::new(accounts::LocalDomains::new(local).unwrap()),
@@ -95,6 +96,7 @@ fn site(limits: Limits) -> Site {
         hooks: Arc::new(asked.clone()),
         resolver: Arc::new(dns::Fake::new()),
         tls: None,
+        transcripts: Arc::default(),
     };
     Site { server: Server::new(options, services, Sockets::default()).unwrap(), courier, asked }
 }

@@ -42,6 +42,7 @@ fn options() -> Options {
         hostname: "mx.example.org".into(),
         listeners: Vec::new(),
         insiders: Arc::default(),
+        programs: Arc::default(),
         relay_networks: Vec::new(),
         relay_grants: Arc::default(),
         local: Arc::new(accounts::LocalDomains::new(table).unwrap()),
