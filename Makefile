@@ -6,13 +6,16 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help run build test plugins release interop bench torture fuzz audit lint clean
+.PHONY: help run build test plugins release install deb book package-test interop bench torture fuzz audit lint clean
 
 help:
 	@echo 'make run       build everything, start on 127.0.0.1:2525 with a small ready configuration'
 	@echo 'make test      the whole test suite: crates, plugins, and the server from end to end'
 	@echo 'make plugins   the bundled plugins, into $(TARGET)/plugins/NAME.wasm'
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
+	@echo 'make install   puts target/release/waxwing, its pages and its units under DESTDIR and PREFIX (/usr/local)'
+	@echo 'make deb       a Debian package of it, $(TARGET)/waxwing.deb'
+	@echo 'make book      the documentation as a book, $(TARGET)/book/index.html'
 	@echo 'make interop   the tests against other people's servers, clients and proxies'
 	@echo 'make bench     Waxwing, Postfix, Exim and Haraka on the same work: tables and plots in docs/benchmarks'
 	@echo 'make torture   rounds of faults, half an hour of soak, ten thousand writers; TORTURE_ROUNDS (200), TORTURE_SEED'
@@ -41,6 +44,19 @@ plugins:
 release:
 	@tests/setup build
 	cargo build --release --package waxwing
+
+install:
+	@packaging/install "$(TARGET)/release/waxwing" "$(TARGET)/plugins"
+
+deb: release
+	@packaging/deb "$(TARGET)" "$(TARGET)/release/waxwing"
+
+# In a clean root that debootstrap makes; as root.
+package-test: build
+	@packaging/test "$(TARGET)"
+
+book:
+	@docs/build "$(TARGET)"
 
 interop: build plugins
 	@tests/setup test interop
