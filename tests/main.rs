@@ -10,6 +10,7 @@ mod harness;
 
 mod backtraces;
 mod benchmark;
+mod book;
 mod bundled_plugins;
 mod bundled_plugins_http;
 mod certificates;
