@@ -1,5 +1,6 @@
 //! Against other people's programs: servers before and behind ours, clients, a proxy. Run by `make interop`, which installs them.
 
+mod authentication;
 mod clients;
 mod dovecot;
 mod exim;

@@ -1,4 +1,5 @@
-//! A BIND of the test's own, whose one zone is a root that it has signed itself.
+//! A BIND of the test's own, whose one zone is a root that it has signed itself. For programs that cannot be told of a port it runs in
+//! namespaces of its own, at the place where the system's name server is looked for, and they are run in them too.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,20 +13,35 @@ use crate::harness::{run, wait_until};
 /// Debian keeps the tools for zones beside what only root runs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// A network of nothing but itself, and another name server of the system.
+const APART: &str = "ip link set lo up && mount --bind resolv.conf /etc/resolv.conf && exec \"$0\" \"$@\"";
+
 /// It runs as long as this value.
 pub(super) struct Named {
     folder: TempDir,
     child: Child,
+    is_apart: bool,
     pub(super) address: SocketAddr,
 }
 
 impl Named {
     /// Answers with these records, whose names are absolute.
     pub(super) fn serving(records: &str) -> Self {
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        Self::start(free.expect("a port"), records, false)
+    }
+
+    /// The same for programs that are run by what [`Self::inside`] says, and for nobody else.
+    pub(super) fn serving_programs(records: &str) -> Self {
+        Self::start(SocketAddr::new([127, 0, 0, 1].into(), 53), records, true)
+    }
+
+    fn start(address: SocketAddr, records: &str, is_apart: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("named-").tempdir().expect("a folder");
         let anchor = sign(folder.path(), records);
         fs::write(folder.path().join("anchor"), anchor).expect("the trust anchor");
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\n").expect("a resolv.conf");
+        let port = address.port();
         let config = format!(
             "options {{ directory \"{}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
              session-keyfile none; recursion no; dnssec-validation no; }};\ncontrols {{ }};\n\
@@ -33,13 +49,17 @@ impl Named {
             folder.path().display()
         );
         fs::write(folder.path().join("named.conf"), config).expect("its configuration");
-        let mut command = Command::new("/usr/sbin/named");
-        command.args(["-f", "-c", "named.conf"]).current_dir(folder.path()).stderr(Stdio::null());
-        let named = Self {
-            child: command.spawn().expect("named"),
-            folder,
-            address: SocketAddr::new([127, 0, 0, 1].into(), port),
+        let named = ["/usr/sbin/named", "-f", "-c", "named.conf"];
+        let mut command = match is_apart {
+            true => Command::new("unshare"),
+            false => Command::new(named[0]),
         };
+        match is_apart {
+            true => command.args(["-n", "-m", "bash", "-c", APART]).args(named),
+            false => command.args(&named[1..]),
+        };
+        command.current_dir(folder.path()).env("PATH", PATH).stderr(Stdio::null());
+        let named = Self { child: command.spawn().expect("named"), folder, is_apart, address };
         wait_until("named to answer", || named.answers());
         named
     }
@@ -49,19 +69,18 @@ impl Named {
         self.folder.path().join("anchor")
     }
 
+    /// A program, or one that runs it where this is the system's name server, and its arguments.
+    pub(super) fn inside(&self, program: &[&str]) -> Vec<String> {
+        let id = self.child.id().to_string();
+        let entered: &[&str] = if self.is_apart { &["nsenter", "-t", &id, "-n", "-m"] } else { &[] };
+        entered.iter().chain(program).map(|word| (*word).to_owned()).collect()
+    }
+
     fn answers(&self) -> bool {
-        let mut dig = Command::new("dig");
-        dig.args([
-            "@127.0.0.1",
-            "-p",
-            &self.address.port().to_string(),
-            "+short",
-            "+tries=1",
-            "+time=1",
-            ".",
-            "SOA",
-        ]);
-        run(&mut dig).out.contains("hostmaster")
+        let port = self.address.port().to_string();
+        let words =
+            self.inside(&["dig", "@127.0.0.1", "-p", &port, "+short", "+tries=1", "+time=1", ".", "SOA"]);
+        run(Command::new(&words[0]).args(&words[1..])).out.contains("hostmaster")
     }
 }
 

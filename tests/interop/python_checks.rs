@@ -6,7 +6,7 @@ use crate::harness::{Dns, NextHop, Setup, Smtp, run, target_dir};
 use crate::sender_auth::from;
 
 /// Runs a script with the packages of `make interop`; what it prints.
-fn python(script: &str, arguments: &[&str]) -> String {
+pub(super) fn python(script: &str, arguments: &[&str]) -> String {
     let packages = target_dir().join("interop/python");
     let output =
         run(Command::new("python3").env("PYTHONPATH", packages).args(["-c", script]).args(arguments));
@@ -23,7 +23,7 @@ fn setup(dns: &Dns) -> Setup {
 }
 
 /// The same header over bodies that are hard to get right: folds, 8 bits, long lines, white space and nothing at its end.
-fn messages() -> Vec<String> {
+pub(super) fn messages() -> Vec<String> {
     let head = "From: =?utf-8?q?Ann?=\r\n  <ann@example.org>\r\nTo: a@example.net,\r\n\tb@example.net\r\n\
                 Subject:  two   spaces \r\n and a fold\r\nDate: Thu, 26 Nov 2026 01:00:00 +0000\r\n\
                 Message-ID: <1@example.org>\r\n\r\n";
@@ -42,7 +42,7 @@ fn messages() -> Vec<String> {
 }
 
 /// With the line end that DATA needs, which no signature minds.
-fn whole(message: &str) -> String {
+pub(super) fn whole(message: &str) -> String {
     message.to_owned() + if message.ends_with("\r\n") { "" } else { "\r\n" }
 }
 
