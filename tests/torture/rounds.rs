@@ -182,6 +182,8 @@ fn disk_full(world: &mut World) {
     std::fs::remove_file(filler).expect("room again");
     world.wait_for_promises(10);
     traffic.stop();
+    // A failure whose report could not be queued waits for minutes.
+    assert_eq!(world.setup.command(&["queue", "retry", "--all"]).code, 0);
 }
 
 fn of(file: &Path) -> String {

@@ -191,10 +191,11 @@ impl World {
         self.named().len()
     }
 
-    /// Whether only what the next hop puts off is still in the queue.
+    /// Whether only what the next hop puts off, or what was set aside, has not arrived.
     pub(super) fn is_idle(&mut self) -> bool {
         self.gather();
-        self.ledger.open().iter().all(|(_, to)| *to == LATER)
+        let waiting = self.ledger.open().into_iter().filter(|(_, to)| *to != LATER);
+        self.excused(waiting.map(|(promise, _)| promise.queue_id).collect())
     }
 
     fn gather(&mut self) {
