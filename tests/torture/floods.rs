@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::harness::{Server, Setup, Smtp, message, wait_until};
+use crate::harness::{Server, Setup, Smtp, message, wait_for, wait_until};
 
 fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("its files").count()
@@ -134,10 +134,13 @@ fn write_without_end(writers: usize, octets: usize, budget: &str) -> (u64, u64) 
     assert!(matches!(code, 250 | 452), "{code}");
     peak = peak.max(pss_kib(server.pid()));
     drop(clients);
-    wait_until("the files of unfinished messages to be gone", || {
-        let large = std::fs::read_dir(setup.path("data/spool/large"));
-        large.is_ok_and(|files| files.count() == 0)
-    });
+    let files = || std::fs::read_dir(setup.path("data/spool/large")).expect("the folder").count();
+    let mut left = usize::MAX;
+    while left > 0 {
+        let before = left;
+        let fewer = || Some(files()).filter(|count| *count < before);
+        left = wait_for("the files of unfinished messages to become fewer", fewer);
+    }
     drop(other);
     server.client().sends("ann@example.com", &["alice@example.org"], message("afterwards"));
     setup.mailbox("alice").with("Subject: afterwards");
