@@ -148,12 +148,11 @@ fn write_without_end(writers: usize, octets: usize, budget: &str) -> (u64, u64) 
     (before, peak)
 }
 
-/// KiB that the server may take, with so many writers and so many KiB for content: twice those, behind which no message may begin, or 16
-/// KiB of content that every session may have; 24 KiB for each session; and 32 MiB for the threads that wait for the disk, and what
-/// allocators keep.
+/// KiB that the server may take, with so many writers and so many KiB for content: twice those, behind which no message may begin; for
+/// each session 16 KiB of content that it may always have, 32 KiB that were read and wait for the disk, and 32 KiB of its own; and
+/// 32 MiB for the threads that write, and what allocators keep.
 fn bound(before: u64, writers: usize, budget: u64) -> u64 {
-    let writers = writers as u64;
-    before + (2 * budget).max(16 * writers) + 24 * writers + (32 << 10)
+    before + 2 * budget + (16 + 32 + 32) * writers as u64 + (32 << 10)
 }
 
 #[test]
