@@ -245,6 +245,12 @@ impl Inner {
         if !self.active.claim(entry.id) {
             return;
         }
+        // It could be found in the store since it was committed: a pass over it may be over already.
+        let is_fresh = self.store.entry(entry.id).is_ok_and(|stored| stored.due() == Some(due));
+        if !is_fresh {
+            self.schedule.note_backlog();
+            return self.give_up_claim(entry.id);
+        }
         // Content on a disk costs no memory.
         let octets = if content.source().as_bytes().is_some() { content.len() } else { 0 };
         let kept = self.active.keep(octets, limits.memory_octets).then_some((content, octets));

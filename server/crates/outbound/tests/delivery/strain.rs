@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::QueueId;
-use queue::RetrySchedule;
+use queue::{Courier, RetrySchedule};
 
 use crate::peer::{Act, Peer};
 use crate::{CONTENT, Post, letter, local, options, relay};
@@ -97,6 +97,22 @@ async fn what_is_in_the_store_at_the_start_is_delivered() {
     }
     assert_eq!(peer.taken().len(), 1_200);
     engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_was_found_in_the_store_and_delivered_before_it_is_handed_over_is_not_delivered_again() {
+    let peer = Peer::friendly().await;
+    let mut options = local(options(), "to.example", relay(&peer));
+    options.limits.sweep = Duration::from_millis(20);
+    let post = Post::office(options);
+    let (entry, content) = post.entry(&letter(&["a@to.example"]));
+    post.shelf.put(&entry, &content);
+    post.until_states(entry.id, &["delivered"]).await;
+    post.engine.take(entry, content);
+    let last = post.takes(letter(&["b@to.example"]));
+    post.until_states(last, &["delivered"]).await;
+    assert_eq!(peer.taken().len(), 2);
+    post.closes().await;
 }
 
 #[tokio::test]
