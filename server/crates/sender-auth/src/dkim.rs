@@ -177,15 +177,20 @@ pub(crate) async fn check<'m>(
     let view = View::new(lookups, KeyRecords);
     let keys = message.dkim_headers.iter().map(|header| key_question(&header.header));
     lookups.ask(keys.collect()).await;
+    // The library also answers for fields that it cannot read, of ARC too: an answer counts for the signature that it names and for no other.
+    let of = |signature: &Signature, outputs: &[DkimOutput<'_>]| {
+        let own =
+            outputs.iter().find(|output| output.signature().is_some_and(|one| std::ptr::eq(one, signature)));
+        own.map_or(DkimResult::Fail(Error::NoHeadersFound), |output| output.result().clone())
+    };
+    let signatures = message.dkim_headers.iter().map(|header| &header.header);
     let results: Vec<DkimResult> = loop {
         view.begin();
         let outputs = library.verify_dkim(view.asking(message)).await;
         if view.settle().await.is_some() {
-            break outputs.iter().map(|output| output.result().clone()).collect();
+            break signatures.clone().map(|signature| of(signature, &outputs)).collect();
         }
     };
-    // The library answers in the order of the fields, one for each that was left in.
-    let signatures = message.dkim_headers.iter().map(|header| &header.header);
     let (mut findings, mut outputs) = (Vec::new(), Vec::new());
     for (signature, result) in signatures.zip(results) {
         findings.push(finding(signature, &result));

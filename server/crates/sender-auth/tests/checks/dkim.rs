@@ -250,3 +250,29 @@ async fn a_key_in_pieces_of_a_record_is_one_key() {
         assert_eq!(verify(&zone, &signed(MESSAGE, &keys)).await.dkim[0].outcome, Outcome::Pass, "{record}");
     }
 }
+
+#[tokio::test]
+async fn a_broken_field_of_another_kind_lends_no_signature_the_result_of_its_neighbour() {
+    let (own, victim) =
+        (key("evil.example", "s", KeyKind::Ed25519), key("example.org", "s", KeyKind::Ed25519));
+    let zone = publish(Fake::new(), &[own.clone(), victim.clone()]);
+    let forged = signed(MESSAGE, std::slice::from_ref(&victim)).replace("yours", "theirs");
+    let author = forged.replace("From: Ann <ann@example.org>", "From: x@evil.example");
+    let signature = signed(&author, std::slice::from_ref(&own));
+    let end = signature
+        .find("DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/simple;\r\n\td=example.org")
+        .unwrap();
+    let by_evil = &signature[..end];
+    for broken in
+        ["ARC-Seal: i=1; a=rot13; d=x; s=x; cv=none; b=AAAA", "ARC-Message-Signature: i=1; a=rot13; d=x", ""]
+    {
+        let broken = if broken.is_empty() { String::new() } else { format!("{broken}\r\n") };
+        let found = verify(&zone, &format!("{broken}{by_evil}{author}")).await;
+        let of = |domain: &str| found.dkim.iter().find(|one| one.domain == domain).map(|one| one.outcome);
+        assert_eq!(
+            (of("evil.example"), of("example.org")),
+            (Some(Outcome::Pass), Some(Outcome::Fail)),
+            "{found:?}"
+        );
+    }
+}
