@@ -34,7 +34,7 @@ fn init_writes_what_check_passes_and_prints_the_records_to_publish() {
     for record in [
         "example.org. IN MX 10 mx.example.org.",
         "example.org. IN TXT ( \"v=spf1 mx -all\" )",
-        "waxwing._domainkey.example.org. IN TXT ( \"v=DKIM1; k=rsa; p=",
+        "waxwing._domainkey.example.org. IN TXT ( \"v=DKIM1;",
         "_dmarc.example.org. IN TXT ( \"v=DMARC1; p=none; rua=mailto:postmaster@example.org\" )",
         "_smtp._tls.example.org. IN TXT ( \"v=TLSRPTv1;",
         "_mta-sts.example.org.",
@@ -56,7 +56,11 @@ fn a_server_runs_with_what_init_wrote_and_signs_what_it_sends() {
     let server = setup.start_as_written();
     server.client().sends("ann@example.com", &["alice@example.org"], crate::harness::message("first"));
     setup.mailbox("alice").with("Subject: first");
-    server.client().sends("bob@example.org", &["alice@example.org"], crate::harness::message("ours"));
+    server.client().sends(
+        "bob@example.org",
+        &["alice@example.org"],
+        "From: bob@example.org\r\nSubject: ours\r\n\r\nours\r\n",
+    );
     setup.mailbox("alice").with("DKIM-Signature: ");
 }
 
@@ -215,6 +219,10 @@ fn there_is_a_manual_page_for_every_command_and_for_the_configuration() {
     }
     for page in fs::read_dir(&dir).expect("the pages") {
         let page = page.expect("a page").path();
+        // One that points to another finds it where it is installed.
+        if fs::read(&page).expect("the page").starts_with(b".so ") {
+            continue;
+        }
         let shown = run(Command::new("man").args(["--warnings", "-l"]).arg(&page).env("MANPAGER", "cat"));
         assert_eq!(shown.code, 0, "{}: {}", page.display(), shown.err);
         assert!(shown.err.is_empty(), "{}: {}", page.display(), shown.err);

@@ -13,8 +13,18 @@ use toml::Table;
 /// The layers, lowest first. A crate may import from the layers below its own, and from `model`.
 const LAYERS: [&[&str]; 7] = [
     &["model", "clock"],
-    &["smtp", "message", "hooks", "queue", "dns", "accounts", "reporting", "transcript"],
-    &["sender-auth", "store", "tls", "tls-policy", "fetch", "plugin-host", "milter", "plugin-project"],
+    &["smtp", "message", "hooks", "queue", "dns", "accounts", "reporting"],
+    &[
+        "sender-auth",
+        "store",
+        "transcript",
+        "tls",
+        "tls-policy",
+        "fetch",
+        "plugin-host",
+        "milter",
+        "plugin-project",
+    ],
     &["inbound", "outbound", "acme"],
     &["config", "admin"],
     &["web"],
