@@ -49,6 +49,8 @@ pub(crate) async fn check(
     if message.as_headers.len() <= MAX_SETS {
         lookups.ask(keys).await;
     }
+    let has_any =
+        !(message.as_headers.is_empty() && message.ams_headers.is_empty() && message.aar_headers.is_empty());
     loop {
         view.begin();
         let output = library.verify_arc(view.asking(message)).await;
@@ -57,6 +59,8 @@ pub(crate) async fn check(
         }
         let (outcome, reason) = match output.result() {
             DkimResult::Pass => (Outcome::Pass, None),
+            //= RFC 8617 section 5.2: a set of which a field is missing is no chain that passes, nor none.
+            DkimResult::None if has_any => (Outcome::Fail, Some("a set is not complete".to_owned())),
             DkimResult::None => (Outcome::None, None),
             //= RFC 8617 section 5.2: a chain that cannot be verified has failed.
             DkimResult::Neutral(error) | DkimResult::Fail(error) | DkimResult::PermError(error) => {
