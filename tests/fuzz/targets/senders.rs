@@ -78,7 +78,13 @@ fn zone(text: &[u8]) -> Fake {
 fn verify(zone: &Fake, content: &Content) -> Evaluation {
     let sender = ReversePath::Mailbox(Mailbox::parse("ann@example.org").expect("a mailbox"));
     let client = "192.0.2.1".parse().expect("an address");
-    let origin = Origin { client, client_name: None, reverse_dns: Outcome::None, helo: "mail.example.org", sender: &sender };
+    let origin = Origin {
+        client,
+        client_name: None,
+        reverse_dns: Outcome::None,
+        helo: "mail.example.org",
+        sender: &sender,
+    };
     let asked = zone.asked().len();
     let found = LAB.runtime.block_on(LAB.verifier.verify(zone, origin, content)).expect("memory");
     assert!(zone.asked().len() - asked <= LOOKUPS, "{:?}", zone.asked());
@@ -103,7 +109,13 @@ fn look_at_findings(found: &Evaluation, content: &Content) {
     let is_kept = [again.strip_suffix(b"\r\n"), again.strip_prefix(b"\r\n")].contains(&Some(&cleaned[..]));
     assert!(again == cleaned || is_kept, "{again:?}");
     for action in [Action::Report, Action::Quarantine, Action::Reject] {
-        let policy = Policy { dmarc: action, spf: action, dkim: action, reverse_dns: action, trusted_sealers: Vec::new() };
+        let policy = Policy {
+            dmarc: action,
+            spf: action,
+            dkim: action,
+            reverse_dns: action,
+            trusted_sealers: Vec::new(),
+        };
         let _ = (policy.verdict(found, Action::Reject), policy.applied(found, Action::Reject));
     }
     assert!(!found.findings().is_empty());
