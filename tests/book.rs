@@ -242,6 +242,35 @@ fn every_command_in_the_book_runs_or_says_why_it_does_not() {
 }
 
 #[test]
+fn every_command_has_a_manual_page_and_a_line_in_the_book() {
+    let setup = Setup::new();
+    let folder = setup.path("manual");
+    fs::create_dir_all(&folder).expect("a folder");
+    let made = run(setup.binary().arg("manual").arg(&folder));
+    assert_eq!(made.code, 0, "{}", made.err);
+    let mut there: BTreeSet<String> = fs::read_dir(&folder)
+        .expect("the pages")
+        .filter_map(|entry| {
+            let name = entry.expect("a page").file_name().to_string_lossy().into_owned();
+            Some(name.strip_suffix(".1")?.replace('-', " "))
+        })
+        .collect();
+    // Those that have commands below them do nothing alone.
+    let alone = there.clone();
+    there.retain(|name| !alone.iter().any(|other| other.starts_with(&format!("{name} "))));
+    assert!(there.len() > 30, "{there:?}");
+
+    let page = fs::read_to_string(root().join("docs/commands.md")).expect("the page");
+    let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+    let told: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(|command| command.split(' ').take_while(is_name).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(told, there);
+}
+
+#[test]
 fn every_whole_configuration_in_the_book_passes_the_check() {
     let mut count = 0;
     for (name, text) in pages() {
