@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::harness::{Output, Setup, python, run, run_with_input};
+use crate::harness::{Output, Setup, component, python, run, run_with_input, wait_until};
 
 /// `init` in the setup's folder.
 fn init(setup: &Setup, arguments: &[&str]) -> Output {
@@ -62,6 +62,19 @@ fn a_server_runs_with_what_init_wrote_and_signs_what_it_sends() {
         "From: bob@example.org\r\nSubject: ours\r\n\r\nours\r\n",
     );
     setup.mailbox("alice").with("DKIM-Signature: ");
+}
+
+#[test]
+fn a_plugin_dropped_into_the_folder_that_init_made_runs() {
+    let setup = Setup::new();
+    assert_eq!(init(&setup, &GIVEN).code, 0);
+    let server = setup.start_as_written();
+    fs::copy(component("tag-headers"), setup.path("plugins/tag-headers.wasm")).expect("the plugin");
+    wait_until("the plugin to be loaded", || {
+        setup.json(&["plugin", "list"])["plugins"][0]["name"] == "tag-headers"
+    });
+    server.client().sends("ann@example.com", &["alice@example.org"], crate::harness::message("first"));
+    setup.mailbox("alice").with("Subject: first");
 }
 
 #[test]

@@ -30,6 +30,8 @@ const SYSTEM_DATA: &str = "/var/lib/waxwing";
 const SYSTEM_MAILDIRS: &str = "/var/lib/waxwing/mail/{domain}/{local}";
 /// Whom a server that root starts becomes, when there is such a user.
 const SERVER_USER: &str = "waxwing";
+/// Where plugins are dropped, beside the configuration.
+const PLUGINS: &str = "plugins";
 /// The name of the first key.
 const SELECTOR: &str = "waxwing";
 
@@ -56,8 +58,7 @@ pub(crate) fn init(options: &Init) -> Result<()> {
     );
     let answers = Answers::gather(options, places.maildirs)?;
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
-        made.with_context(|| format!("cannot make {}", folder.display()))?;
+        make_folder(folder)?;
     }
     let is_new_key = !answers.domains.is_empty() && !places.dkim_key.exists();
     if is_new_key {
@@ -70,6 +71,8 @@ pub(crate) fn init(options: &Init) -> Result<()> {
         let _ = fs::remove_file(&places.dkim_key);
     }
     written?;
+    // Who may write into it decides what runs: it belongs to whom the configuration belongs to, not to the server's user.
+    make_folder(&file.with_file_name(PLUGINS))?;
     let key = match answers.domains.is_empty() {
         true => None,
         false => Some(key_record(&places.dkim_key)?),
@@ -79,6 +82,11 @@ pub(crate) fn init(options: &Init) -> Result<()> {
         text::next_steps(options, &answers, &places),
         records::zone(&answers, key.as_deref())
     ))
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+    made.with_context(|| format!("cannot make {}", folder.display()))
 }
 
 /// Writes the text, unless the server would not take it.

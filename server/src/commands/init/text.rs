@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use nix::unistd::geteuid;
 
 use super::answers::{Answers, Deliver, Receives};
-use super::{Places, SELECTOR};
+use super::{PLUGINS, Places, SELECTOR};
 use crate::cli::Init;
 
 const MX: &str = "[\"0.0.0.0:25\", \"[::]:25\"]";
@@ -51,6 +51,8 @@ fn write(text: &mut String, options: &Init, answers: &Answers, places: &Places) 
         "\n[sender-auth]\n# What is found of SPF, DKIM and DMARC is written into each message; \"reject\" refuses what a domain disowns."
     )?;
     writeln!(text, "dmarc = \"report\"")?;
+    writeln!(text, "\n[plugins]\n# A .wasm file that is put here is asked from the next session on.")?;
+    writeln!(text, "dir = {}", quoted(PLUGINS))?;
     match &places.user {
         Some(user) => writeln!(text, "\n[process]\nuser = {}", quoted(&user.name)),
         None => Ok(()),
