@@ -149,11 +149,6 @@ fn tell(found: &Evaluation, content: &Content) {
 
 /// What is signed and sealed here verifies elsewhere.
 fn vouch(zone: Fake, content: &Content, found: &Evaluation) {
-    // What begins with the rest of a field becomes a part of whatever is put on top of it: docs/fuzzing.md names it.
-    let first = content.to_bytes().expect("memory").first().copied();
-    if matches!(first, Some(b' ' | b'\t')) {
-        return;
-    }
     let zone = zone.with_txt("own._domainkey.example.org", &LAB.key.key.record());
     // With too many questions for one message nothing is certain.
     let holds = |outcome| matches!(outcome, Outcome::Pass | Outcome::TempError);

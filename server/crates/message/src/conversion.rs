@@ -191,7 +191,7 @@ fn relabel_message(draft: &mut Draft, encoding: &'static str) -> Result<(), Conv
 
 /// A part's header with its encoding replaced, and with the empty line behind it.
 fn relabelled(header: &Bytes, encoding: &str) -> Vec<u8> {
-    let block = HeaderBlock::parse(header);
+    let block = HeaderBlock::parse_part(header);
     let mut out = Vec::with_capacity(header.len() + 48);
     for line in block.lines() {
         let is_encoding = block.field_of(line).is_some_and(|field| field.name.eq_ignore_ascii_case(ENCODING));

@@ -105,7 +105,7 @@ impl Draft {
         let (new, block_len) = self.new_line(name, value, 0)?;
         let place = match at {
             None => self.line_count(),
-            Some(0) => self.top(),
+            Some(0) => 0,
             Some(nth) => self.places_of(|_| true).nth(nth).unwrap_or_else(|| self.line_count()),
         };
         self.lines_mut().insert(place, new);
@@ -280,18 +280,6 @@ impl Draft {
             return Err(HeaderError::BlockTooLarge);
         }
         Ok((DraftLine::New { name: name.into(), whole: whole.into() }, block_len))
-    }
-
-    /// The place above everything. A line that begins with white space cannot follow a field without becoming
-    /// part of it; such a line stands first or nowhere.
-    fn top(&self) -> usize {
-        match self.current_lines().first() {
-            Some(DraftLine::Old(nth)) => {
-                let first = self.block.as_bytes()[self.block.lines()[*nth].whole.start];
-                usize::from(matches!(first, b' ' | b'\t'))
-            }
-            _ => 0,
-        }
     }
 
     /// The places of the fields whose names pass, from the top.

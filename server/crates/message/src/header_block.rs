@@ -3,7 +3,8 @@
 //! What comes from the internet is taken as it is: a line that is no field stays where it stands and is
 //! nobody's field; a bare CR or LF is an octet of its line; octets beyond ASCII may stand in values; a
 //! message that ends without an empty line is all header block; and one that has no field before its first
-//! empty line has no header block at all.
+//! empty line has no header block at all. Nor has one that begins with white space: whatever is put on top
+//! of it would take its first line for a fold, and Postfix takes it for the start of the body too.
 //!
 //! Standards: RFC 5322 section 2.2. Limit: [`HeaderBlock::MAX_OCTETS`].
 
@@ -53,15 +54,25 @@ impl HeaderBlock {
     /// Finds the fields in the first octets of a message, which must reach to its first empty line or to its
     /// end.
     pub fn parse(message: &Bytes) -> Self {
-        let (end, body_start) = match end_of_block(message) {
-            Some(end) => (end, end + 2),
-            None => (message.len(), message.len()),
-        };
-        let lines = parse_lines(&message[..end]);
-        if end > 0 && lines.iter().all(|line| line.field.is_none()) {
-            return Self { bytes: Bytes::new(), lines: Vec::new(), body_start: 0, has_separator: false };
+        let none = || Self { bytes: Bytes::new(), lines: Vec::new(), body_start: 0, has_separator: false };
+        if begins_with_fold(message) {
+            return none();
         }
-        Self { bytes: message.slice(..end), lines, body_start, has_separator: body_start > end }
+        let block = Self::parse_part(message);
+        match !block.lines.is_empty() && block.lines.iter().all(|line| line.field.is_none()) {
+            true => none(),
+            false => block,
+        }
+    }
+
+    /// The same of a part of a body: whatever stands before its empty line is its header, and nothing is put on top of it.
+    pub(crate) fn parse_part(part: &Bytes) -> Self {
+        let (end, body_start) = match end_of_block(part) {
+            Some(end) => (end, end + 2),
+            None => (part.len(), part.len()),
+        };
+        let lines = parse_lines(&part[..end]);
+        Self { bytes: part.slice(..end), lines, body_start, has_separator: body_start > end }
     }
 
     /// Reads no more of a message than its header block.
@@ -87,7 +98,7 @@ impl HeaderBlock {
                 0 => end_of_block(&head),
                 _ => memmem::find(&head[filled.saturating_sub(3)..], b"\r\n\r\n"),
             };
-            if found.is_some() || count < READ_OCTETS {
+            if found.is_some() || count < READ_OCTETS || begins_with_fold(&head) {
                 return Ok(Self::parse(&head.into()));
             }
             if head.len() > Self::MAX_OCTETS {
@@ -145,6 +156,10 @@ impl HeaderBlock {
         let name = std::str::from_utf8(&self.bytes[name]).ok()?;
         Some(Field { name, value: &self.bytes[value] })
     }
+}
+
+fn begins_with_fold(message: &[u8]) -> bool {
+    matches!(message.first(), Some(b' ' | b'\t'))
 }
 
 /// Where the CRLF of the first empty line stands.
@@ -233,8 +248,6 @@ mod tests {
         let block =
             parse("From ann Mon\r\nA: 1\r\nno colon\r\n more\r\nsp ace: x\r\nB : 2\r\n: nameless\r\n\r\n");
         assert_eq!(fields(&block), [("A", "1"), ("B", "2")]);
-        let block = parse(" led by white space: x\r\nA: 1\r\n\r\n");
-        assert_eq!(fields(&block), [("A", "1")]);
     }
 
     #[test]
@@ -258,6 +271,18 @@ mod tests {
             let block = parse(text);
             assert_eq!((fields(&block).len(), block.body_start()), (0, body_start), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_message_that_begins_with_a_fold_is_all_body() {
+        for text in [" led by white space: x\r\nA: 1\r\n\r\nbody", "\tx\r\nA: 1", " \r\n\r\n", "\t"] {
+            let block = parse(text);
+            let found =
+                (fields(&block).len(), block.as_bytes().len(), block.body_start(), block.has_separator());
+            assert_eq!(found, (0, 0, 0, false), "{text:?}");
+        }
+        let long = format!(" x\r\n{}", "A: 1\r\n".repeat(HeaderBlock::MAX_OCTETS / 6 + 100));
+        assert_eq!(HeaderBlock::read(&Bytes::from(long).into()).unwrap().body_start(), 0);
     }
 
     #[test]

@@ -131,16 +131,12 @@ pub fn count_received(block: &HeaderBlock) -> usize {
 /// # Errors
 /// None for a `block` that was read from this content.
 pub fn prepend(content: &Content, block: &HeaderBlock, fields: impl Into<Bytes>) -> io::Result<Content> {
-    let mut pieces = Vec::with_capacity(content.pieces().len() + 3);
-    // A first line that begins with white space would become part of the field above it.
-    let first = block.lines().first().filter(|_| matches!(block.as_bytes()[0], b' ' | b'\t'));
-    let above = first.map_or(0, |line| line.whole.end) as u64;
-    splice::slice(content, 0, above, &mut pieces);
+    let mut pieces = Vec::with_capacity(content.pieces().len() + 2);
     splice::push(Piece::New(fields.into()), &mut pieces);
     if block.as_bytes().is_empty() && !block.has_separator() && !content.is_empty() {
         splice::push(Piece::New(Bytes::from_static(b"\r\n")), &mut pieces);
     }
-    splice::slice(content, above, content.len() - above, &mut pieces);
+    splice::slice(content, 0, content.len(), &mut pieces);
     Content::spliced(content.source().clone(), pieces)
 }
 
@@ -242,7 +238,8 @@ mod tests {
             ("A: 1\r\n\r\nbody", "T: t\r\nA: 1\r\n\r\nbody"),
             ("\r\nbody", "T: t\r\n\r\nbody"),
             ("just text", "T: t\r\n\r\njust text"),
-            (" odd\r\nA: 1\r\n\r\nbody", " odd\r\nT: t\r\nA: 1\r\n\r\nbody"),
+            (" odd\r\nA: 1\r\n\r\nbody", "T: t\r\n\r\n odd\r\nA: 1\r\n\r\nbody"),
+            ("\todd: x\r\nA: 1", "T: t\r\n\r\n\todd: x\r\nA: 1"),
             ("", "T: t\r\n"),
         ] {
             let content: Content = Bytes::from_static(message.as_bytes()).into();

@@ -1,7 +1,7 @@
 //! What was typed, as a message with an envelope.
 
 use mail_parser::{Address, HeaderName, MessageParser};
-use message::Draft;
+use message::{Draft, HeaderBlock};
 use model::{Content, Domain, Mailbox, Param, Recipient, ReversePath};
 use nix::unistd::User;
 
@@ -109,7 +109,9 @@ fn with_line_ends(typed: &[u8]) -> Vec<u8> {
 
 /// Whom the header names; of a message that is sent on, the fields that begin with Resent.
 fn of_header(octets: &[u8]) -> Vec<String> {
-    let Some(message) = MessageParser::default().parse_headers(octets) else { return Vec::new() };
+    // The header is what the server takes for it: a field that becomes body names nobody, lest a blind copy be shown.
+    let block = HeaderBlock::parse(&bytes::Bytes::copy_from_slice(octets));
+    let Some(message) = MessageParser::default().parse_headers(block.as_bytes()) else { return Vec::new() };
     let fields = |names: &[HeaderName<'_>]| -> Vec<String> {
         let all = message.headers().iter().filter(|header| names.contains(&header.name));
         all.filter_map(|header| header.value.as_address()).flat_map(addresses).collect()
@@ -175,5 +177,6 @@ mod tests {
         );
         let again = b"To: ann@example.org\r\nResent-To: eve@example.org\r\n\r\n";
         assert_eq!(of_header(again), ["eve@example.org"]);
+        assert!(of_header(b" folded\r\nBcc: dan@example.org\r\n\r\n").is_empty(), "it is all body");
     }
 }

@@ -74,6 +74,16 @@ fn the_parts_that_need_it_are_encoded_and_the_others_stay() {
 }
 
 #[test]
+fn a_parts_header_keeps_lines_that_are_no_fields() {
+    for odd in [" led by white space\r\n", " x\r\nX-Kept: yes\r\n", "no field\r\n"] {
+        let message =
+            format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n{odd}\r\n\u{fc}\r\n--o--\r\n");
+        let converted = String::from_utf8(convert(message.as_bytes()).unwrap()).unwrap();
+        assert!(converted.contains(&format!("--o\r\n{odd}Content-Transfer-Encoding: ")), "{converted}");
+    }
+}
+
+#[test]
 fn a_label_without_need_is_taken_off() {
     let converted = convert(b"Content-Transfer-Encoding: 8bit\r\n\r\nascii\r\n").unwrap();
     assert!(converted.ends_with(b"Content-Transfer-Encoding: 7bit\r\n\r\nascii\r\n"));

@@ -144,7 +144,7 @@ fn a_message_without_a_header_block_gets_one() {
 fn a_field_on_top_does_not_swallow_a_line_that_begins_with_white_space() {
     let mut draft = draft(" odd\r\nA: 1\r\n\r\n");
     draft.add_header("Top", b"t", Some(0)).unwrap();
-    assert_eq!(text(&draft), " odd\r\nTop: t\r\nA: 1\r\n\r\n");
+    assert_eq!(text(&draft), "Top: t\r\n\r\n odd\r\nA: 1\r\n\r\n");
 }
 
 #[test]

@@ -71,3 +71,14 @@ async fn chains_with_holes_and_chains_too_long_fail() {
         assert_eq!(verify(&zone, &broken).await.arc.outcome, Outcome::Fail, "{broken}");
     }
 }
+
+#[tokio::test]
+async fn a_message_that_begins_with_a_fold_is_sealed_so_that_it_holds() {
+    let keys = [key("one.example", "s", KeyKind::Ed25519)];
+    let zone = publish(Fake::new(), &keys);
+    for first in [" odd\r\n", "\tX: y\r\n", " \r\n"] {
+        let message = sealed(&zone, &format!("{first}{MESSAGE}"), &keys[0]).await;
+        assert!(message.ends_with(&format!("\r\n\r\n{first}{MESSAGE}")), "{message}");
+        assert_eq!(verify(&zone, &message).await.arc.outcome, Outcome::Pass, "{message}");
+    }
+}
