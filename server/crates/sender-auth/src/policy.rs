@@ -105,6 +105,11 @@ impl Policy {
             Verdict::TempFail(_) => 1,
             _ => 0,
         };
+        if !matches!(checks[0], Verdict::Reject(_))
+            && let Some(refusal) = several(&checks[1..])
+        {
+            return Verdict::Reject(refusal);
+        }
         // The first of the hardest: DMARC says most.
         let mut verdict = Verdict::Proceed;
         for check in checks {
@@ -209,6 +214,17 @@ impl Policy {
             _ => Verdict::Proceed,
         }
     }
+}
+
+/// One refusal for all checks that refuse, when they are more than one.
+fn several(checks: &[Verdict]) -> Option<Reply> {
+    let refusals = checks.iter().filter_map(|check| match check {
+        Verdict::Reject(reply) => Some(reply.text.as_str()),
+        _ => None,
+    });
+    let texts: Vec<&str> = refusals.collect();
+    //= RFC 7372 section 3.3: X.7.26 for a message that fails more than one check, against the policy here.
+    (texts.len() > 1).then(|| Reply::new(550, (5, 7, 26), texts.join("; ")))
 }
 
 fn wanted(policy: Disposition) -> Action {

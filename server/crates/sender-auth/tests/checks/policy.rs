@@ -46,11 +46,30 @@ async fn each_failure_has_its_own_code() {
         (Fake::new().fails("example.org", DnsError::TimedOut), only(no, yes, no), "451 4.7.24"),
         (Fake::new().with_txt("example.org", "v=spf1 ~all"), only(no, yes, no), "proceed"),
         (Fake::new(), only(no, no, yes), "550 5.7.20"),
+        (Fake::new().with_txt("example.org", "v=spf1 -all"), only(no, yes, yes), "550 5.7.26"),
+        (Fake::new().with_txt("example.org", "v=spf1 !"), only(no, yes, yes), "550 5.7.26"),
+        (Fake::new().with_txt("example.org", "v=spf1 -all"), only(no, yes, Action::Quarantine), "550 5.7.23"),
+        (
+            Fake::new()
+                .with_txt("example.org", "v=spf1 -all")
+                .fails("s._domainkey.example.org", DnsError::TimedOut),
+            only(no, yes, yes),
+            "550 5.7.23",
+        ),
         (Fake::new().fails("s._domainkey.example.org", DnsError::TimedOut), only(no, no, yes), "451 4.7.20"),
     ] {
         let found = verify(&zone, &signed).await;
         assert_eq!(code(&policy.verdict(&found, Action::Reject)), expected, "{zone:?}");
     }
+    let zone = Fake::new().with_txt("example.org", "v=spf1 -all");
+    let Verdict::Reject(reply) = only(no, yes, yes).verdict(&verify(&zone, MESSAGE).await, Action::Reject)
+    else {
+        panic!("it is not refused");
+    };
+    assert_eq!(
+        reply.text, "example.org says that 192.0.2.1 does not send its mail; no signature (DKIM) holds",
+        "all that fails is named"
+    );
     let partly = verify(&Fake::new(), &signed.replace("; t=", "; l=1; t=")).await;
     assert_eq!(code(&only(no, no, yes).verdict(&partly, Action::Reject)), "550 5.7.21");
     let found = verify(&reject(), MESSAGE).await;
