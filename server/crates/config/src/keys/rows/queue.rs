@@ -40,7 +40,7 @@ pub(super) const QUEUE: Section = Section {
         key(
             "settle-delay",
             SPAN,
-            "\"1s\"",
+            "\"3s\"",
             "A message that is delivered within this time never touches the index.",
         ),
         key(
