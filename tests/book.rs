@@ -80,6 +80,12 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
+/// Whether the path, which may have `..`, is below `docs/`. What is not there is not out of it.
+fn is_in_the_book(path: &Path) -> bool {
+    let docs = root().join("docs").canonicalize().expect("the book");
+    path.canonicalize().map_or(true, |path| path.starts_with(docs))
+}
+
 #[test]
 fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     let pages = pages();
@@ -100,6 +106,8 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
             // Plots are made by `make bench`.
             if !path.exists() && !target.starts_with("plots/") {
                 faults.push(format!("{name}: {target} leads nowhere"));
+            } else if !is_in_the_book(&path) {
+                faults.push(format!("{name}: {target} leads out of the book"));
             } else if !part.is_empty() {
                 let there = fs::read_to_string(&path).unwrap_or_default();
                 if !there
