@@ -20,7 +20,7 @@ use crate::options::{ListenerOptions, Options, TlsMode};
 use crate::policy;
 use crate::server::Shared;
 use crate::stats::count;
-use crate::stream::Stream;
+use crate::stream::{CROWDED_READ_OCTETS, READ_OCTETS, Stream};
 use crate::transaction::Transaction;
 
 /// Who calls, and over what.
@@ -173,10 +173,12 @@ impl Connection {
             return Ok(());
         }
         let deadline = self.session.poll_timeout().unwrap_or_else(clock::now);
+        let is_crowded = self.shared.content_memory.is_crowded(self.options.limits.content_memory);
+        let most = if is_crowded { CROWDED_READ_OCTETS } else { READ_OCTETS };
         let (session, transcript, facts) = (&mut self.session, &mut self.transcript, &self.facts);
         let took = tokio::select! {
             biased;
-            took = self.stream.read(|octets| {
+            took = self.stream.read(most, |octets| {
                 transcript.write(|| opening(facts), |tap| tap.client(octets));
                 match octets {
                     [] => session.receive_end(clock::now()),

@@ -205,7 +205,8 @@ impl Connection {
     async fn whole_message(&mut self) -> Answer {
         let Some(transaction) = &mut self.transaction else { return out_of_step() };
         let id = transaction.id();
-        let Some(reception) = transaction.reception.take().filter(|_| !transaction.failed) else {
+        // It is kept to the end: content that is looked at and committed is still in memory.
+        let Some(mut reception) = transaction.reception.take().filter(|_| !transaction.failed) else {
             return Reply::new(451, (4, 3, 0), "the message could not be stored, try again later").into();
         };
         let source = match reception.finish().await {

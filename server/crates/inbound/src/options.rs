@@ -133,8 +133,8 @@ pub struct Limits {
     pub sessions_per_network: usize,
     /// How much a client may ask for in a time.
     pub rates: RateLimits,
-    /// Octets of content that all sessions hold in memory; over it content goes to the disk as it arrives. Over twice as many MAIL is
-    /// answered 452 4.3.1.
+    /// Octets of content that all sessions hold in memory; over it content beyond 16 KiB goes to the disk as it arrives. Over twice as many
+    /// all of it does, and MAIL is answered 452 4.3.1.
     pub content_memory: usize,
     /// Octets of a message's header block; over it 552 5.3.4.
     pub header_size: u64,

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use model::{QueueId, Source};
 use queue::{SpoolWriter, Store, StoreError};
 
-/// Below this many octets a message stays in memory whatever the others hold: about two reads of a socket.
+/// Below this many octets a message stays in memory until the others hold twice their budget: about two reads of a socket.
 const ALWAYS_IN_MEMORY: usize = 16 << 10;
 
-/// Octets of content that all sessions hold in memory, against a budget.
+/// Octets of content that all sessions hold in memory, against a budget; those that wait to be written count as well.
 #[derive(Debug)]
 pub(crate) struct ContentMemory {
     held: AtomicUsize,
@@ -20,6 +20,11 @@ pub(crate) struct ContentMemory {
 impl ContentMemory {
     pub(crate) fn new() -> Self {
         Self { held: AtomicUsize::new(0) }
+    }
+
+    /// Whether so much is held that content is moved to the disk.
+    pub(crate) fn is_crowded(&self, budget: usize) -> bool {
+        self.held.load(Relaxed) > budget
     }
 
     /// Whether so much is held, over a budget that content is moved to the disk for already, that no message may begin.
@@ -57,33 +62,37 @@ impl Reception {
     pub(crate) async fn push(&mut self, piece: Vec<u8>, store: &Arc<dyn Store>) -> Result<(), StoreError> {
         match std::mem::replace(&mut self.place, Place::Lost) {
             Place::Memory(mut octets) => {
-                if octets.is_empty() {
-                    octets = piece;
-                } else {
-                    octets.extend_from_slice(&piece);
-                }
-                self.count(octets.len());
-                if self.must_spill(octets.len(), store.inline_octets()) {
+                let together = octets.len() + piece.len();
+                self.count(together);
+                if self.must_spill(together, store.inline_octets()) {
                     let (store, id) = (store.clone(), self.id);
                     let writer = blocking(move || {
                         let mut writer = store.spool(id)?;
                         writer.write(&octets)?;
+                        writer.write(&piece)?;
                         Ok::<_, StoreError>(writer)
                     })
                     .await?;
                     self.count(0);
                     self.place = Place::Spool(writer);
                 } else {
+                    if octets.is_empty() {
+                        octets = piece;
+                    } else {
+                        octets.extend_from_slice(&piece);
+                    }
                     self.place = Place::Memory(octets);
                 }
                 Ok(())
             }
             Place::Spool(mut writer) => {
+                self.count(piece.len());
                 let writer = blocking(move || {
                     writer.write(&piece)?;
                     Ok::<_, StoreError>(writer)
                 })
                 .await?;
+                self.count(0);
                 self.place = Place::Spool(writer);
                 Ok(())
             }
@@ -91,8 +100,8 @@ impl Reception {
         }
     }
 
-    /// All of it: durable when it is in a spool file, in memory otherwise.
-    pub(crate) async fn finish(mut self) -> Result<Arc<dyn Source>, StoreError> {
+    /// All of it: durable when it is in a spool file, in memory otherwise, where it counts until this is dropped.
+    pub(crate) async fn finish(&mut self) -> Result<Arc<dyn Source>, StoreError> {
         match std::mem::replace(&mut self.place, Place::Lost) {
             Place::Memory(octets) => Ok(Arc::new(Bytes::from(octets))),
             Place::Spool(writer) => blocking(move || Ok(writer.finish()?)).await,
@@ -101,8 +110,8 @@ impl Reception {
     }
 
     fn must_spill(&self, octets: usize, inline: usize) -> bool {
-        let crowded = self.memory.held.load(Relaxed) > self.budget;
-        octets > inline || crowded && octets > ALWAYS_IN_MEMORY
+        let crowded = self.memory.is_crowded(self.budget) && octets > ALWAYS_IN_MEMORY;
+        octets > inline || crowded || self.memory.is_full(self.budget)
     }
 
     fn count(&mut self, octets: usize) {

@@ -15,7 +15,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Octets read at once. The buffer stands on the stack while there is something to read, so that an idle session has none.
-const READ_OCTETS: usize = 32 << 10;
+pub(crate) const READ_OCTETS: usize = 32 << 10;
+
+/// The same while content fills its memory: each session may wait for the disk with what it has read.
+pub(crate) const CROWDED_READ_OCTETS: usize = 8 << 10;
 
 /// What carries a session that no listener accepted.
 pub(crate) trait Inside: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,13 +36,13 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Waits for octets and shows them; none at the end.
+    /// Waits for octets and shows them, so many at the most; none at the end.
     ///
     /// Cancel safe: what was not shown is still there.
-    pub(crate) async fn read<T>(&mut self, mut show: impl FnMut(&[u8]) -> T) -> io::Result<T> {
+    pub(crate) async fn read<T>(&mut self, most: usize, mut show: impl FnMut(&[u8]) -> T) -> io::Result<T> {
         poll_fn(|context| {
             let mut octets = [MaybeUninit::uninit(); READ_OCTETS];
-            let mut buffer = ReadBuf::uninit(&mut octets);
+            let mut buffer = ReadBuf::uninit(&mut octets[..most.min(READ_OCTETS)]);
             ready!(self.poll_read(context, &mut buffer))?;
             Poll::Ready(Ok(show(buffer.filled())))
         })

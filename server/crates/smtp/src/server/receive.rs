@@ -1,6 +1,6 @@
 //! What a session makes of the octets that arrive: lines, content, chunks that nobody wants.
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use model::Reply;
 
 use super::content::Progress;
@@ -42,6 +42,10 @@ impl Session {
     pub(super) fn receive_content(&mut self) -> bool {
         let State::Content(reception) = &mut self.state else { return false };
         let progress = reception.receive(&mut self.input);
+        if self.input.is_empty() {
+            // Thousands of sessions may wait for the disk, or for a command after a message: none holds a buffer meanwhile.
+            self.input = BytesMut::new();
+        }
         let limits = &self.options.limits;
         if reception.ends_block(limits.data_block) {
             self.deadline = self.now + limits.data_timeout;

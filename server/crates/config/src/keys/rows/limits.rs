@@ -112,7 +112,8 @@ pub(super) const LIMITS: Section = Section {
             "content-memory",
             SIZE,
             "\"128 MiB\"",
-            "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive.",
+            "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive, beyond 16 KiB of each; over \
+             twice it all of them do, and MAIL is answered 452 4.3.1. Beside it a session takes up to 40 KiB of its own, without TLS and plugins.",
         ),
         key(
             "relay-grants",

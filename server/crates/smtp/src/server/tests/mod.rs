@@ -136,6 +136,16 @@ fn a_message_is_taken_on() {
 }
 
 #[test]
+fn content_that_was_handed_on_leaves_no_buffer_behind() {
+    let mut peer = Dialogue::receiving();
+    let line = "a line of a message\r\n".repeat(1_000);
+    peer.says(&line);
+    assert_eq!((peer.content.len(), peer.session.input.capacity()), (line.len(), 0));
+    peer.says(".\r\n");
+    assert_eq!((peer.heard.get(..3), peer.session.input.capacity()), (Some("250"), 0));
+}
+
+#[test]
 fn ehlo_announces_what_is_obeyed() {
     let mut peer = Dialogue::new();
     assert_eq!(peer.hears(220), "220 mx.example.org ESMTP\r\n");
