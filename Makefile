@@ -79,6 +79,7 @@ torture: build plugins
 	TORTURE_SESSIONS=5000 TORTURE_CASES=100000 cargo test --package tests --test waxwing -- torture::conversations torture::differential --nocapture
 	cargo test --package tests --test waxwing -- --ignored torture:: --nocapture --test-threads 1
 	@cat "$(TARGET)/torture/rounds.md"
+	@tests/torture/soak.py "$(TARGET)/torture/soak.csv" "$(TARGET)/torture/soak.svg"
 
 # With a nightly tool chain, which is installed when there is none.
 fuzz:
