@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use accounts::{Authenticator, Srs};
 use acme::HeldSockets;
-use admin::{ControlSocket, MetricsSockets};
+use admin::{ControlSocket, HttpSockets};
 use anyhow::{Context, Result};
 use config::{Config, Notice};
 use hooks::Chain;
@@ -24,7 +24,7 @@ use plugin_host::PluginHost;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
-use web::{History, Site, WebSockets};
+use web::{History, Site};
 
 use crate::progress::Progress;
 use crate::reload::{self, Certificates, Reloader};
@@ -56,8 +56,8 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
         Some(acme) if privileges::gives_up_root(&config) => HeldSockets::bind(&acme.http_bind)?,
         _ => HeldSockets::default(),
     };
-    let metrics = MetricsSockets::bind(&config.metrics)?;
-    let web = WebSockets::bind(&config.web.bind)?;
+    let metrics = HttpSockets::bind(&config.metrics, "metrics")?;
+    let web = HttpSockets::bind(&config.web.bind, "web")?;
     // Keys are often readable to root alone. Those of a later reading have to be readable to the user.
     let tls = tls::Acceptor::open(config.tls.clone())?;
     config.outbound.tls = tls::client::Connector::open(&config.outbound.authorities)?;
@@ -159,8 +159,8 @@ pub(crate) fn web_options(config: &Config) -> web::Options {
 /// What stands before anything runs.
 struct Bound {
     sockets: Sockets,
-    metrics: MetricsSockets,
-    web: WebSockets,
+    metrics: HttpSockets,
+    web: HttpSockets,
     /// Where an authority asks, when that is a port of root's.
     held: HeldSockets,
     sandbox: Arc<Sandbox>,
@@ -275,8 +275,8 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     let of_programs = submission::start(programs, Arc::clone(&inbound))?;
     announce(&inbound, &metrics, &web);
     // Whoever asks whether the server is ready hears so when it is.
-    metrics.start(&services)?;
-    web.start(&site)?;
+    admin::serve_metrics(&mut metrics, &services)?;
+    web::serve_web(&mut web, &site)?;
     tell_the_service_manager(Notice::Ready);
     let mut heritage = match wait_for_the_end(&mut signals, &reloader, &restarter).await {
         End::Stop => {
@@ -333,7 +333,7 @@ fn take_over(
 }
 
 /// Says where the server accepts: a line for each address, in the same form whatever the log looks like.
-fn announce(inbound: &inbound::Server, metrics: &MetricsSockets, web: &WebSockets) {
+fn announce(inbound: &inbound::Server, metrics: &HttpSockets, web: &HttpSockets) {
     let mut err = std::io::stderr().lock();
     for (name, address) in inbound.local_addresses() {
         // Nobody reads it: then nobody waits for it.

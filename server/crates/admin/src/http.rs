@@ -7,7 +7,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +15,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
 use crate::calls::Services;
 use crate::exposition;
+use crate::http_sockets::HttpSockets;
 
 /// Connections at once; one more is closed.
 const MAX_CONNECTIONS: usize = 16;
@@ -29,75 +27,13 @@ const MAX_CONNECTIONS: usize = 16;
 const MAX_HEAD_OCTETS: usize = 8 << 10;
 /// A connection takes no longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long accepting rests when the process is out of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Sockets for metrics that are bound. Dropping it closes them and ends their connections.
-#[derive(Debug, Default)]
-pub struct MetricsSockets {
-    bound: Vec<StdListener>,
-    accepting: JoinSet<()>,
-}
-
-impl MetricsSockets {
-    /// Binds these addresses. Needs no runtime; nothing is accepted yet.
-    ///
-    /// # Errors
-    /// The first address that cannot be bound, named.
-    pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
-        let bind = |address: &SocketAddr| {
-            let bound = StdListener::bind(address).and_then(|socket| {
-                socket.set_nonblocking(true)?;
-                Ok(socket)
-            });
-            bound.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address} (metrics): {error}"))
-            })
-        };
-        let bound = addresses.iter().map(bind).collect::<io::Result<_>>()?;
-        Ok(Self { bound, accepting: JoinSet::new() })
-    }
-
-    /// Where it listens, with the ports that port 0 became; until it was started.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().filter_map(|socket| socket.local_addr().ok()).collect()
-    }
-
-    /// Begins to answer; needs a tokio runtime.
-    ///
-    /// # Errors
-    /// What the runtime says of a socket.
-    pub fn start(&mut self, services: &Arc<Services>) -> io::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        for socket in self.bound.drain(..) {
-            let socket = TcpListener::from_std(socket)?;
-            self.accepting.spawn(accept(socket, Arc::clone(services), Arc::clone(&places)));
-        }
-        Ok(())
-    }
-}
-
-async fn accept(socket: TcpListener, services: Arc<Services>, places: Arc<Semaphore>) {
-    let mut connections = JoinSet::new();
-    loop {
-        // Those that have ended need not be remembered.
-        while connections.try_join_next().is_some() {}
-        match socket.accept().await {
-            Ok((stream, _)) => {
-                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    let services = Arc::clone(&services);
-                    connections.spawn(async move {
-                        serve(stream, services).await;
-                        drop(place);
-                    });
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "cannot accept a connection for metrics");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+/// Begins to answer on sockets; needs a tokio runtime.
+///
+/// # Errors
+/// What the runtime says of a socket.
+pub fn serve_metrics(sockets: &mut HttpSockets, services: &Arc<Services>) -> io::Result<()> {
+    let services = Arc::clone(services);
+    sockets.start(MAX_CONNECTIONS, move |stream, _| serve(stream, Arc::clone(&services)))
 }
 
 async fn serve(stream: TcpStream, services: Arc<Services>) {

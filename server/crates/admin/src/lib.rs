@@ -16,6 +16,7 @@ mod client;
 mod exposition;
 mod filter;
 mod http;
+mod http_sockets;
 mod listing;
 mod metrics;
 mod process;
@@ -31,7 +32,8 @@ pub use answer::{
 pub use calls::{Outlook, Refusal, Reload, Restart, Services};
 pub use client::{Client, ClientError};
 pub use filter::Filter;
-pub use http::MetricsSockets;
+pub use http::serve_metrics;
+pub use http_sockets::HttpSockets;
 pub use queue::StateFilter;
 pub use request::{Order, Request};
 pub use socket::{ControlSocket, SOCKET_NAME};

@@ -40,7 +40,7 @@ pub use history::History;
 pub use openapi::openapi;
 pub use problem::{Problem, RecipientRefused, SmtpReply};
 pub use site::{Options, Parts, Site};
-pub use sockets::WebSockets;
+pub use sockets::serve_web;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,14 @@
-//! The sockets of HTTP, and the connections that come over them.
+//! The connections that come over HTTP.
 //!
 //! Limits: 64 connections at once, one more is closed; 16 KiB of a request's head, which has 10 s to come, as has the next one; ten minutes
 //! for a connection, then it is closed behind the request under way.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::HttpSockets;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -15,9 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tracing::debug;
 
 use crate::access::Peer;
@@ -35,86 +34,18 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIME: Duration = Duration::from_secs(600);
 /// And then at the latest after this.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(180);
-/// How long accepting rests when the process is out of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Sockets that are bound. Dropping it closes them and ends their connections.
-#[derive(Debug, Default)]
-pub struct WebSockets {
-    bound: Vec<StdListener>,
-    tasks: JoinSet<()>,
-}
-
-impl WebSockets {
-    /// Binds these addresses. Needs no runtime; nothing is accepted yet.
-    ///
-    /// # Errors
-    /// The first address that cannot be bound, named.
-    pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
-        let bind = |address: &SocketAddr| {
-            let bound = StdListener::bind(address).and_then(|socket| {
-                socket.set_nonblocking(true)?;
-                Ok(socket)
-            });
-            bound.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address} (web): {error}"))
-            })
-        };
-        let bound = addresses.iter().map(bind).collect::<io::Result<_>>()?;
-        Ok(Self { bound, tasks: JoinSet::new() })
+/// Begins to answer on sockets, if there are any; needs a tokio runtime.
+///
+/// # Errors
+/// What the runtime says of a socket.
+pub fn serve_web(sockets: &mut HttpSockets, site: &Arc<Site>) -> io::Result<()> {
+    if sockets.is_empty() {
+        return Ok(());
     }
-
-    /// Where it listens, with the ports that port 0 became; until it was started.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().filter_map(|socket| socket.local_addr().ok()).collect()
-    }
-
-    /// Whether there is no socket.
-    pub fn is_empty(&self) -> bool {
-        self.bound.is_empty()
-    }
-
-    /// Begins to answer; needs a tokio runtime.
-    ///
-    /// # Errors
-    /// What the runtime says of a socket.
-    pub fn start(&mut self, site: &Arc<Site>) -> io::Result<()> {
-        if self.bound.is_empty() {
-            return Ok(());
-        }
-        let router = router::router(site);
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        for socket in self.bound.drain(..) {
-            let socket = TcpListener::from_std(socket)?;
-            self.tasks.spawn(accept(socket, router.clone(), Arc::clone(&places)));
-        }
-        self.tasks.spawn(outcomes::keep(Arc::clone(site)));
-        Ok(())
-    }
-}
-
-async fn accept(socket: TcpListener, router: Router, places: Arc<Semaphore>) {
-    let mut connections = JoinSet::new();
-    loop {
-        // Those that have ended need not be remembered.
-        while connections.try_join_next().is_some() {}
-        match socket.accept().await {
-            Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    let router = router.clone();
-                    connections.spawn(async move {
-                        serve(stream, peer, router).await;
-                        drop(place);
-                    });
-                }
-                Err(_) => debug!(%peer, "too many connections over HTTP"),
-            },
-            Err(error) => {
-                debug!(%error, "cannot accept a connection over HTTP");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let router = router::router(site);
+    sockets.start(MAX_CONNECTIONS, move |stream, peer| serve(stream, peer, router.clone()))?;
+    sockets.spawn(outcomes::keep(Arc::clone(site)));
+    Ok(())
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
