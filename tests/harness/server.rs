@@ -33,11 +33,15 @@ impl Server {
         collect(child.stdout.take().expect("standard output"), &log);
         collect(child.stderr.take().expect("standard error"), &log);
         let mut server = Self { child, _home: setup.home(), log, listeners: HashMap::new() };
+        let over_http = over_http(setup);
         server.listeners = wait_for("the server to listen", || {
             if let Some(status) = server.child.try_wait().expect("its state") {
                 panic!("the server ended at once, {status}:\n{}", server.log());
             }
-            Some(listeners(&server.log())).filter(|all| !all.is_empty())
+            // They are told line by line, those of HTTP last.
+            let told = listeners(&server.log());
+            let are_all = !told.is_empty() && over_http.iter().all(|name| told.contains_key(*name));
+            are_all.then_some(told)
         });
         server
     }
@@ -152,6 +156,14 @@ fn collect(stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
             line.clear();
         }
     });
+}
+
+/// What listens for HTTP by the configuration.
+fn over_http(setup: &Setup) -> Vec<&'static str> {
+    let text = std::fs::read_to_string(setup.config_file()).expect("the configuration");
+    let config: toml::Table = text.parse().unwrap_or_default();
+    let listens = |name: &&str| config.get(*name).is_some_and(|table| table.get("bind").is_some());
+    ["metrics", "web"].into_iter().filter(listens).collect()
 }
 
 /// The listeners that the server says it has: "listening NAME ADDRESS".

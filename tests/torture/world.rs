@@ -207,9 +207,15 @@ impl World {
     /// next hop puts it off.
     pub(super) fn settle(&mut self) {
         let until = Instant::now() + 2 * LONG;
+        let mut pushed = false;
         loop {
             self.gather();
             let waiting: Vec<_> = self.ledger.open().into_iter().filter(|(_, to)| *to != LATER).collect();
+            // What the disk had no room for, a report above all, rests for more than a minute.
+            if !pushed && Instant::now() + LONG > until {
+                pushed = true;
+                self.setup.command(&["queue", "retry", "--all"]);
+            }
             if self.excused(waiting.iter().map(|(promise, _)| promise.queue_id.clone()).collect()) {
                 break;
             }
