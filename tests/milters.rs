@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
-use crate::harness::{Setup, wait_until};
+use serde_json::json;
+
+use crate::harness::{Api, Setup, USER, run_with_input, wait_until};
 
 /// What it says to a command: frames, each a code and what belongs to it; nothing: it closes.
 type Script = fn(&[u8]) -> Option<Vec<&'static [u8]>>;
@@ -159,4 +161,38 @@ fn the_failure_policy_answers_for_a_milter_and_a_reload_puts_another_in_its_plac
         .expect("the configuration");
     assert_eq!(setup.command(&["reload"]).code, 0);
     assert_eq!(send("kept too"), 250);
+}
+
+#[test]
+fn mail_over_http_and_of_programs_has_a_name_that_milters_choose_and_plugins_see() {
+    let rule = r#"settings = { rules = [{ add = { X-Plugin = "by {listener}" } }] }"#;
+    let mut setup = Setup::new().answers_over_http().plugin("tag-headers", &[rule]);
+    let chosen = [("http", "[\"http\"]"), ("sendmail", "[\"sendmail\"]"), ("mx", "[\"mx\"]")];
+    let milters = chosen.map(|(name, _)| Milter::start(&setup, &format!("{name}.sock"), usual));
+    let all = Milter::start(&setup, "all.sock", usual);
+    for (milter, (name, listeners)) in milters.iter().zip(chosen) {
+        setup = setup.block(&milter.block(name, &format!("listeners = {listeners}\n")));
+    }
+    setup = setup.block(&all.block("all", "")).block(&format!("[[user]]\nname = \"{USER}\"\n"));
+    let (setup, token) = setup.token("shop", &["--scope", "send", "--user", USER]);
+    let server = setup.start();
+
+    let letter = json!({"from": USER, "to": [USER], "subject": "over http", "text": "hello"});
+    assert_eq!(Api::of(&server, &token).post_json("/v1/messages", &letter, &[]).status, 202);
+    let mut sendmail = setup.binary();
+    sendmail.args(["sendmail", "-C"]).arg(setup.config_file()).arg(USER);
+    assert_eq!(run_with_input(&mut sendmail, b"Subject: of a program\n\nhello\n").code, 0);
+    let mut client = server.client();
+    client.begins_message("ann@example.com", &[USER]);
+    assert_eq!(client.ends_message("Subject: of mx\r\n\r\nhello\r\n").code, 250);
+
+    for (milter, (name, _)) in milters.iter().zip(chosen) {
+        for (other, _) in chosen {
+            // What a plugin has as the listener's name, and what the milter itself is told.
+            for told in [format!("LX-Plugin by {other}"), format!("{{daemon_name}} {other}")] {
+                assert_eq!(milter.has_heard(&told), name == other, "{name}: {told}");
+                assert!(all.has_heard(&told), "{told}");
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::unix::net::UnixListener;
 
-use inbound::Inherited;
+use inbound::{Inherited, Insider};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
@@ -19,7 +19,7 @@ pub enum Notice {
 }
 
 /// The name of the socket where programs of this host hand mail over.
-pub const OF_PROGRAMS: &str = "sendmail";
+pub const OF_PROGRAMS: &str = Insider::SENDMAIL;
 /// The name of what is handed over and is no socket of ours.
 const UNUSED: &str = "unused";
 /// Set to the process's own id by a server that begins anew inside of its sandbox.

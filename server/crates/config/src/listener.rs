@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inbound::{Kind, ListenerOptions, TlsMode};
+use inbound::{Insider, Kind, ListenerOptions, TlsMode};
 use ipnet::IpNet;
 use smtp::server::{Extensions, Options as Session, Protocol};
 use smtp::{BareNewline, Paths};
@@ -150,6 +150,9 @@ fn name(table: &Table<'_>, names: &mut HashSet<String>) -> String {
     let name = item.parse(|text| match text {
         "" => Err("is empty"),
         _ if text.contains(char::is_control) => Err("has a control character"),
+        _ if Insider::LISTENERS.contains(&text) => {
+            Err("is what mail over HTTP and of sendmail is called; call the listener otherwise")
+        }
         _ => Ok(text.to_owned()),
     });
     if let Some(name) = &name

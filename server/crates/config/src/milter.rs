@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks::{FilterAddress, OnFailure};
-use inbound::ListenerOptions;
+use inbound::{Insider, ListenerOptions};
 use milter::{MilterOptions, Timeouts};
 
-use crate::reader::Table;
+use crate::reader::{Table, did_you_mean};
 
 /// Octets of a milter's name, and of a macro's name and value.
 const MAX_NAME_OCTETS: usize = 64;
@@ -48,17 +48,32 @@ fn milter(
             ("quarantine", OnFailure::Quarantine),
         ],
     );
-    let of_listener = |text: &str| match listeners.iter().any(|listener| *listener.name == *text) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("\"{text}\" is the name of no [[listener]]")),
-    };
-    let chosen = table.list("listeners", of_listener).unwrap_or_default();
-    options.listeners = chosen.into_iter().map(|(_, name)| name).collect();
+    options.listeners = chosen_listeners(table, listeners);
     table.set_bool("before-plugins", &mut options.before_plugins);
     options.macros = macros(table);
     options.timeouts = timeouts(&table.table("timeouts", "milter.timeouts"));
     table.set_size("replaced-body-size", &mut options.body_octets, 0..=4 << 30);
     known.then_some(options)
+}
+
+/// The names of listeners, and those that stand in the place of one.
+fn chosen_listeners(table: &Table<'_>, listeners: &[Arc<ListenerOptions>]) -> Vec<String> {
+    let named = listeners.iter().map(|listener| &*listener.name);
+    let known: Vec<&str> = named.chain(Insider::LISTENERS).collect();
+    let of_listener = |text: &str| match known.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "\"{text}\" is the name of no [[listener]], nor \"{}\" or \"{}\"{}",
+            Insider::HTTP,
+            Insider::SENDMAIL,
+            did_you_mean(text, &known)
+        )),
+    };
+    let chosen = table.list("listeners", of_listener);
+    if let Some(item) = table.get("listeners").filter(|item| item.items().is_empty()) {
+        item.fault("has no name, so that the milter would hear of nothing; leave it out for all");
+    }
+    chosen.unwrap_or_default().into_iter().map(|(_, name)| name).collect()
 }
 
 fn name(text: &str, names: &mut HashSet<String>) -> Result<String, String> {

@@ -345,7 +345,7 @@ fn quoted(words: &[&str]) -> String {
 }
 
 /// `; did you mean "..."?` when a known word is near.
-fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
     let near = |candidate: &&str| strsim::jaro_winkler(word, candidate);
     let best = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)));
     // Short words are near when one letter differs.

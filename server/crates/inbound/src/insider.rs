@@ -24,11 +24,20 @@ use crate::stream::{Inside, Stream};
 /// Who speaks in a session that no listener accepted.
 #[derive(Debug, Clone)]
 pub struct Insider {
-    /// What plugins, logs and counters see in the place of a listener's name: `http`, `sendmail`.
+    /// What plugins, milters, logs and counters see in the place of a listener's name: one of [`Insider::LISTENERS`].
     pub listener: Arc<str>,
     /// Where the client is; loopback for a program of this host.
     pub peer: SocketAddr,
     pub identity: Identity,
+}
+
+impl Insider {
+    /// Mail that came in over HTTP.
+    pub const HTTP: &str = "http";
+    /// Mail of programs of this host.
+    pub const SENDMAIL: &str = "sendmail";
+    /// All that stands in the place of a listener's name; no listener of the configuration is called so.
+    pub const LISTENERS: [&str; 2] = [Self::HTTP, Self::SENDMAIL];
 }
 
 /// In whose name an insider speaks.

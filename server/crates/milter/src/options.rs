@@ -12,7 +12,7 @@ pub struct MilterOptions {
     pub name: Arc<str>,
     pub address: FilterAddress,
     pub on_failure: OnFailure,
-    /// The listeners whose sessions it is told of, by name; none: all of them.
+    /// The listeners whose sessions it is told of, by name, with what stands in the place of one (`http`, `sendmail`); none: all of them.
     pub listeners: Vec<String>,
     /// Asked before the plugins rather than after them.
     pub before_plugins: bool,

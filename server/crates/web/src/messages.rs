@@ -37,8 +37,6 @@ use crate::submission::{self, Letter};
 
 /// How long the body of a message may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
-/// What plugins, logs and counters see in the place of a listener's name.
-const LISTENER: &str = "http";
 /// Octets of JSON beside the message itself.
 const JSON_EXTRA_OCTETS: usize = 64 << 10;
 
@@ -83,7 +81,7 @@ pub(crate) async fn submit(
     let Some(user) = by.token.user.as_ref().map(ToString::to_string) else {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token has no user to send as"));
     };
-    let insider = Insider { listener: LISTENER.into(), peer: by.peer, identity: Identity::User(user) };
+    let insider = Insider { listener: Insider::HTTP.into(), peer: by.peer, identity: Identity::User(user) };
     let reserved = match key {
         None => None,
         Some(key) => match site.keys.begin(&by.token.name, &key, hash).await? {

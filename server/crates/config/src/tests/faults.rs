@@ -253,6 +253,9 @@ kind = "imap"
 extensions = "BINARYMIME"
 greeting-delay = "5m"
 xclient = ["0.0.0.0/0"]
+[[listener]]
+name = "sendmail"
+bind = "127.0.0.1:27"
 "#;
     tls_without_a_certificate: r#"
 [[listener]]
@@ -336,12 +339,13 @@ renew-before = "1m"
 name = "two words"
 address = "unix:run/milter.sock"
 on-failure = "pass"
-listeners = ["elsewhere"]
+listeners = ["elsewhere", "htp", "mx", "http", "sendmail"]
 macros = { "{a b}" = "c", daemon_name = 5 }
 timeouts = { connect = "0s", read = "1s" }
 [[milter]]
 name = "m"
 address = "127.0.0.1"
+listeners = []
 [[milter]]
 name = "m"
 "#;

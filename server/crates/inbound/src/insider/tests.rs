@@ -102,7 +102,7 @@ fn site(limits: Limits) -> Site {
 }
 
 fn insider(identity: Identity) -> Insider {
-    Insider { listener: "http".into(), peer: ([127, 0, 0, 1], 0).into(), identity }
+    Insider { listener: Insider::HTTP.into(), peer: ([127, 0, 0, 1], 0).into(), identity }
 }
 
 fn user(name: &str) -> Identity {

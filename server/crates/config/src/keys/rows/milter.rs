@@ -22,7 +22,12 @@ pub(super) const MILTER: Section = Section {
             "What counts when it is not there, does not answer in time or answers what cannot be: 451 4.3.0, as if there were none, or \
              accept and hold.",
         ),
-        optional("listeners", "list of names", "all", "The listeners whose sessions it is told of."),
+        optional(
+            "listeners",
+            "list of names",
+            "all, with `http` and `sendmail`",
+            "The listeners whose sessions it is told of. `http` is mail over HTTP, `sendmail` that of programs of this host.",
+        ),
         key(
             "before-plugins",
             FLAG,
