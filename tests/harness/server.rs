@@ -33,14 +33,14 @@ impl Server {
         collect(child.stdout.take().expect("standard output"), &log);
         collect(child.stderr.take().expect("standard error"), &log);
         let mut server = Self { child, _home: setup.home(), log, listeners: HashMap::new() };
-        let over_http = over_http(setup);
+        let names = names(setup);
         server.listeners = wait_for("the server to listen", || {
             if let Some(status) = server.child.try_wait().expect("its state") {
                 panic!("the server ended at once, {status}:\n{}", server.log());
             }
-            // They are told line by line, those of HTTP last.
+            // They are told line by line.
             let told = listeners(&server.log());
-            let are_all = !told.is_empty() && over_http.iter().all(|name| told.contains_key(*name));
+            let are_all = !told.is_empty() && names.iter().all(|name| told.contains_key(name));
             are_all.then_some(told)
         });
         server
@@ -158,12 +158,14 @@ fn collect(stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
     });
 }
 
-/// What listens for HTTP by the configuration.
-fn over_http(setup: &Setup) -> Vec<&'static str> {
+/// What is to listen by the configuration.
+fn names(setup: &Setup) -> Vec<String> {
     let text = std::fs::read_to_string(setup.config_file()).expect("the configuration");
     let config: toml::Table = text.parse().unwrap_or_default();
+    let for_mail = config.get("listener").and_then(|all| all.as_array()).into_iter().flatten();
+    let for_mail = for_mail.filter_map(|listener| Some(listener.get("name")?.as_str()?.to_owned()));
     let listens = |name: &&str| config.get(*name).is_some_and(|table| table.get("bind").is_some());
-    ["metrics", "web"].into_iter().filter(listens).collect()
+    for_mail.chain(["metrics", "web"].into_iter().filter(listens).map(str::to_owned)).collect()
 }
 
 /// The listeners that the server says it has: "listening NAME ADDRESS".

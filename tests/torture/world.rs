@@ -206,16 +206,11 @@ impl World {
     /// Waits until every message that was promised is delivered, bounced, set aside and named, or still queued because the
     /// next hop puts it off.
     pub(super) fn settle(&mut self) {
+        // What the disk had no room for, a report above all, rests for up to 90 s.
         let until = Instant::now() + 2 * LONG;
-        let mut pushed = false;
         loop {
             self.gather();
             let waiting: Vec<_> = self.ledger.open().into_iter().filter(|(_, to)| *to != LATER).collect();
-            // What the disk had no room for, a report above all, rests for more than a minute.
-            if !pushed && Instant::now() + LONG > until {
-                pushed = true;
-                self.setup.command(&["queue", "retry", "--all"]);
-            }
             if self.excused(waiting.iter().map(|(promise, _)| promise.queue_id.clone()).collect()) {
                 break;
             }
