@@ -9,7 +9,7 @@ use hooks::{Answer, Request, TransactionFacts, Verdict};
 use model::{Content, Piece, Source};
 use plugin_host::{Options, Services};
 
-use crate::guest::{Guest, PROCEED};
+use crate::guest::{Guest, PROCEED, came_to};
 use crate::stage::{Bed, tempfail, transaction};
 
 const MESSAGE: &str = "Subject: x\r\n\r\nbody\r\n";
@@ -17,17 +17,6 @@ const MESSAGE: &str = "Subject: x\r\n\r\nbody\r\n";
 const QUOTA: u32 = 1;
 const NOT_FOUND: u32 = 2;
 const BAD_INPUT: u32 = 4;
-
-/// Traps unless the result at 2048 is this error, or none.
-fn came_to(error: Option<u32>) -> String {
-    match error {
-        None => "(if (i32.load8_u (i32.const 2048)) (then (unreachable)))".to_owned(),
-        Some(case) => format!(
-            "(if (i32.eqz (i32.load8_u (i32.const 2048))) (then (unreachable)))
-             (if (i32.ne (i32.load8_u (i32.const 2052)) (i32.const {case})) (then (unreachable)))"
-        ),
-    }
-}
 
 /// `code`, this often; `$n` counts.
 fn again(times: u32, code: &str) -> String {

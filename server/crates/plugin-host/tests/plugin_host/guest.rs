@@ -103,6 +103,17 @@ pub(crate) fn fixed(hooks: &[(&str, &str)]) -> Vec<u8> {
     hooks.iter().fold(Guest::new(), |guest, (hook, code)| guest.hook(hook, code)).build()
 }
 
+/// Code that traps unless the result at 2048 is this case of `types.error`, or none.
+pub(crate) fn came_to(error: Option<u32>) -> String {
+    match error {
+        None => "(if (i32.load8_u (i32.const 2048)) (then (unreachable)))".to_owned(),
+        Some(case) => format!(
+            "(if (i32.eqz (i32.load8_u (i32.const 2048))) (then (unreachable)))
+             (if (i32.ne (i32.load8_u (i32.const 2052)) (i32.const {case})) (then (unreachable)))"
+        ),
+    }
+}
+
 /// A plugin that adds the field `X-Seen: NAME` to the message, with the number of fields of that name before.
 pub(crate) fn adds_header(value: &str, verdict: &str) -> Vec<u8> {
     let code = format!(

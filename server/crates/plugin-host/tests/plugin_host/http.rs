@@ -8,7 +8,7 @@ use hooks::{BoxFuture, HttpAnswer, HttpClient, HttpError, HttpRequest, HttpTerms
 use parking_lot::Mutex;
 use plugin_host::{Grants, Options, PluginOptions, Services};
 
-use crate::guest::{Guest, PROCEED};
+use crate::guest::{self, Guest, PROCEED};
 use crate::stage::Bed;
 
 /// Cases of `types.error`.
@@ -56,14 +56,12 @@ fn send(url: &str, timeout_ms: Option<u32>) -> String {
 
 /// Traps unless the last request came to this error, or to status 204.
 fn came_to(error: Option<u32>) -> String {
+    let result = guest::came_to(error);
     match error {
-        None => "(if (i32.load8_u (i32.const 2048)) (then (unreachable)))
-            (if (i32.ne (i32.load16_u (i32.const 2052)) (i32.const 204)) (then (unreachable)))"
-            .to_owned(),
-        Some(case) => format!(
-            "(if (i32.eqz (i32.load8_u (i32.const 2048))) (then (unreachable)))
-             (if (i32.ne (i32.load8_u (i32.const 2052)) (i32.const {case})) (then (unreachable)))"
+        None => format!(
+            "{result} (if (i32.ne (i32.load16_u (i32.const 2052)) (i32.const 204)) (then (unreachable)))"
         ),
+        Some(_) => result,
     }
 }
 

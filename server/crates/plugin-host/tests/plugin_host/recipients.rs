@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hooks::{Answer, RecipientVerdict, Request, TransactionFacts, Verdict};
 use model::Reply;
 
-use crate::guest::{DISCARD, Guest, PROCEED, REJECT};
+use crate::guest::{DISCARD, Guest, PROCEED, REJECT, came_to};
 use crate::stage::{Bed, mailbox, transaction};
 
 const MESSAGE: &str = "Subject: x\r\n\r\nbody\r\n";
@@ -28,16 +28,6 @@ fn holds(id: u32, error: Option<u32>) -> String {
     let call =
         format!("(call $hold-recipient (i32.const {id}) (i32.const 1024) (i32.const 4) (i32.const 2048))");
     format!("{call} {}", came_to(error))
-}
-
-fn came_to(error: Option<u32>) -> String {
-    match error {
-        None => "(if (i32.load8_u (i32.const 2048)) (then (unreachable)))".to_owned(),
-        Some(case) => format!(
-            "(if (i32.eqz (i32.load8_u (i32.const 2048))) (then (unreachable)))
-             (if (i32.ne (i32.load8_u (i32.const 2052)) (i32.const {case})) (then (unreachable)))"
-        ),
-    }
 }
 
 fn guest(hook: &str, code: &str) -> Vec<u8> {

@@ -10,7 +10,7 @@ use model::{Param, QueueId, ReversePath, SUBMITTED_BY};
 use parking_lot::Mutex;
 use plugin_host::{Grants, Options, PluginOptions, Services};
 
-use crate::guest::{Guest, PROCEED, REJECT};
+use crate::guest::{Guest, PROCEED, REJECT, came_to};
 use crate::stage::{Bed, mailbox, transaction};
 
 /// Cases of `types.error`.
@@ -46,17 +46,6 @@ fn submit(recipients: u32) -> String {
             (i32.const 1216) (i32.const {recipients}) (i32.const 1300) (i32.const 21)
             (i32.const 1) (i32.const 1) (i32.const 2048))"
     )
-}
-
-/// Traps unless the last submission came to this error, or to an id.
-fn came_to(error: Option<u32>) -> String {
-    match error {
-        None => "(if (i32.load8_u (i32.const 2048)) (then (unreachable)))".to_owned(),
-        Some(case) => format!(
-            "(if (i32.eqz (i32.load8_u (i32.const 2048))) (then (unreachable)))
-             (if (i32.ne (i32.load8_u (i32.const 2052)) (i32.const {case})) (then (unreachable)))"
-        ),
-    }
 }
 
 fn guest() -> Guest {
