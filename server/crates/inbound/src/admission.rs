@@ -7,9 +7,9 @@ use std::sync::Arc;
 use model::Reply;
 use parking_lot::Mutex;
 
+use crate::meter::network_of;
 use crate::options::Limits;
 use crate::policy;
-use crate::rates::network_of;
 
 /// Counts the open sessions.
 #[derive(Debug, Default)]

@@ -5,33 +5,21 @@
 //! not measured. The measures begin anew when a reload changes a limit.
 //!
 //! Limits: [`RateLimits`]; [`MAX_KEYS`] addresses or users are remembered in each measure.
-//! Known gaps: with more than that at work in one time, all of them begin anew, which the log says.
+//! Known gaps: those of [`Meter`].
 
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 use model::Reply;
-use parking_lot::RwLock;
-use tracing::warn;
 
+use crate::meter::{Meter, MeterClock, network_of};
 use crate::policy;
 
 /// Addresses or users that a measure remembers, some hundred octets each.
 const MAX_KEYS: usize = 100_000;
-/// Checks between two looks at how many are remembered.
-const CHECKS_BETWEEN_LOOKS: u32 = 256;
-/// Below this many nothing is forgotten that could be.
-const FEW_KEYS: usize = 10_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -54,8 +42,7 @@ pub struct RateLimits {
 
 /// Measures clients against the rates. The time is handed in.
 pub struct Rates {
-    clock: Told,
-    started: Instant,
+    clock: MeterClock,
     meters: ArcSwap<Meters>,
 }
 
@@ -70,8 +57,8 @@ struct Meters {
 
 impl Rates {
     pub(crate) fn new(limits: RateLimits, now: Instant) -> Self {
-        let clock = Told::default();
-        Self { meters: ArcSwap::from_pointee(Meters::new(limits, &clock)), started: now, clock }
+        let clock = MeterClock::new(now);
+        Self { meters: ArcSwap::from_pointee(Meters::new(limits, &clock)), clock }
     }
 
     /// Other limits, from now on.
@@ -125,9 +112,7 @@ impl Rates {
     }
 
     fn at(&self, now: Instant) -> Arc<Meters> {
-        let passed = now.saturating_duration_since(self.started);
-        // Two tasks may come in the wrong order; the clock does not run back for it.
-        self.clock.0.fetch_max(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.clock.advance(now);
         self.meters.load_full()
     }
 }
@@ -143,23 +128,15 @@ fn over(what: &str, whose: &str) -> Reply {
 }
 
 impl Meters {
-    fn new(limits: RateLimits, clock: &Told) -> Self {
+    fn new(limits: RateLimits, clock: &MeterClock) -> Self {
+        let of_addresses = |name, limit, span| Meter::new(name, limit, span, MAX_KEYS, clock);
+        let of_users = |name, limit| Meter::new(name, limit, HOUR, MAX_KEYS, clock);
         Self {
-            connections: Meter::new("connections-per-minute", limits.connections_per_minute, MINUTE, clock),
-            messages_in_a_minute: Meter::new(
-                "messages-per-minute",
-                limits.messages_per_minute,
-                MINUTE,
-                clock,
-            ),
-            messages_in_an_hour: Meter::new("messages-per-hour", limits.messages_per_hour, HOUR, clock),
-            user_messages: Meter::new("user-messages-per-hour", limits.user_messages_per_hour, HOUR, clock),
-            user_recipients: Meter::new(
-                "user-recipients-per-hour",
-                limits.user_recipients_per_hour,
-                HOUR,
-                clock,
-            ),
+            connections: of_addresses("connections-per-minute", limits.connections_per_minute, MINUTE),
+            messages_in_a_minute: of_addresses("messages-per-minute", limits.messages_per_minute, MINUTE),
+            messages_in_an_hour: of_addresses("messages-per-hour", limits.messages_per_hour, HOUR),
+            user_messages: of_users("user-messages-per-hour", limits.user_messages_per_hour),
+            user_recipients: of_users("user-recipients-per-hour", limits.user_recipients_per_hour),
             limits,
         }
     }
@@ -169,80 +146,10 @@ impl Meters {
     }
 }
 
-type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, Told, NoOpMiddleware<Duration>>;
-
-/// One rate, for every address or user by itself; without a quota everybody is admitted.
-struct Meter<K: Hash + Eq + Clone> {
-    name: &'static str,
-    quota: Option<Quota>,
-    clock: Told,
-    limiter: RwLock<Option<Limiter<K>>>,
-    checks: AtomicU32,
-}
-
-impl<K: Hash + Eq + Clone> Meter<K> {
-    fn new(name: &'static str, limit: u32, span: Duration, clock: &Told) -> Self {
-        let quota = NonZeroU32::new(limit)
-            .and_then(|limit| Some(Quota::with_period(span / limit.get())?.allow_burst(limit)));
-        let meter =
-            Self { name, quota, clock: clock.clone(), limiter: RwLock::default(), checks: AtomicU32::new(0) };
-        meter.begin_anew();
-        meter
-    }
-
-    fn begin_anew(&self) {
-        let limiter = |quota| RateLimiter::hashmap_with_clock(quota, self.clock.clone());
-        *self.limiter.write() = self.quota.map(limiter);
-    }
-
-    fn admit(&self, key: &K) -> bool {
-        if self.quota.is_none() {
-            return true;
-        }
-        if self.checks.fetch_add(1, Relaxed) % CHECKS_BETWEEN_LOOKS == CHECKS_BETWEEN_LOOKS - 1 {
-            self.shrink();
-        }
-        self.limiter.read().as_ref().is_none_or(|limiter| limiter.check_key(key).is_ok())
-    }
-
-    /// Forgets those whose bucket is full again: they are like new. When that leaves too many, it forgets all.
-    fn shrink(&self) {
-        let left = {
-            let limiter = self.limiter.read();
-            let Some(limiter) = limiter.as_ref().filter(|limiter| limiter.len() > FEW_KEYS) else { return };
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-            limiter.len()
-        };
-        if left > MAX_KEYS {
-            warn!(limit = self.name, "more than {MAX_KEYS} clients at once; all of them begin anew");
-            self.begin_anew();
-        }
-    }
-}
-
-/// The clock of the limiters: it shows what it was told.
-#[derive(Debug, Clone, Default)]
-struct Told(Arc<AtomicU64>);
-
-impl Clock for Told {
-    type Instant = Duration;
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Relaxed))
-    }
-}
-
-/// An IPv6 client has a whole /64 to call from.
-pub(crate) fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::{CHECKS_BETWEEN_LOOKS, FEW_KEYS};
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -316,7 +223,7 @@ mod tests {
             rates.admit_connection(address("192.0.2.1"), "mx.example", now).unwrap();
             rates.admit_message(address("192.0.2.1"), Some("alice"), now).unwrap();
         }
-        assert!(rates.meters.load().connections.limiter.read().is_none());
+        assert!(rates.meters.load().connections.remembered().is_none());
         rates.replace(&RateLimits { connections_per_minute: 1, ..RateLimits::default() });
         rates.admit_connection(address("192.0.2.1"), "mx.example", now).unwrap();
         rates.admit_connection(address("192.0.2.1"), "mx.example", now).unwrap_err();
@@ -325,8 +232,7 @@ mod tests {
     #[test]
     fn however_many_addresses_come_no_more_than_the_limit_are_remembered() {
         let (rates, now) = rates(RateLimits { connections_per_minute: 5, ..RateLimits::default() });
-        let remembered =
-            || rates.meters.load().connections.limiter.read().as_ref().map_or(0, RateLimiter::len);
+        let remembered = || rates.meters.load().connections.remembered().unwrap_or(0);
         let most = MAX_KEYS + CHECKS_BETWEEN_LOOKS as usize;
         for nth in 0..(MAX_KEYS as u32 * 3) {
             let peer = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0b00_0000 + nth));

@@ -64,8 +64,8 @@ impl Site {
             history: parts.history,
             keys: Keys::new(parts.keys),
             outcomes: Outcomes::default(),
-            requests: Rate::per_minute(options.requests_per_minute, now),
-            failures: Rate::per_minute(options.failed_tokens_per_minute, now),
+            requests: Rate::per_minute("requests-per-minute", options.requests_per_minute, now),
+            failures: Rate::per_minute("failed-tokens-per-minute", options.failed_tokens_per_minute, now),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
             options: ArcSwap::from_pointee(options),
         }
