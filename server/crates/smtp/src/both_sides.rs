@@ -43,14 +43,7 @@ impl<'a> Wire<'a> {
             true => (client::Protocol::Lmtp, server::Protocol::Lmtp),
             false => (client::Protocol::Smtp, server::Protocol::Smtp),
         };
-        let options = client::Options {
-            hostname: "client.example".to_owned(),
-            protocol,
-            tls: client::Tls::Never,
-            binding: None,
-            credentials: None,
-            timeouts: client::Timeouts::default(),
-        };
+        let options = client::Options { protocol, ..client::Options::plain("client.example") };
         Self {
             client: client::Session::new(options, now),
             server: server::Session::new(

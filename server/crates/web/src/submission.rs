@@ -4,8 +4,9 @@
 
 use bytes::Bytes;
 use inbound::Insider;
+use message::HeaderBlock;
 use model::{Envelope, Mailbox, Recipient, Reply, ReversePath};
-use smtp::client::{Event, Failure, Fate, Options, Protocol, Session, Timeouts, Tls, Transaction};
+use smtp::client::{Event, Failure, Fate, Options, Session, Transaction};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::problem::{Problem, RecipientRefused};
@@ -67,22 +68,10 @@ pub(crate) async fn submit(
 }
 
 /// Whether the header itself needs SMTPUTF8: RFC 6532.
-fn has_utf8_header(content: &[u8]) -> bool {
-    let end = content.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(content.len());
-    let header = &content[..end];
+fn has_utf8_header(content: &Bytes) -> bool {
+    let header = HeaderBlock::parse(content);
+    let header = header.as_bytes();
     !header.is_ascii() && std::str::from_utf8(header).is_ok()
-}
-
-fn session() -> Session {
-    let options = Options {
-        hostname: "localhost".to_owned(),
-        protocol: Protocol::Smtp,
-        tls: Tls::Never,
-        binding: None,
-        credentials: None,
-        timeouts: Timeouts::default(),
-    };
-    Session::new(options, clock::now())
 }
 
 /// Speaks until the fates are known, and leaves politely.
@@ -92,7 +81,7 @@ async fn converse(
     content: &[u8],
 ) -> Result<Vec<Fate>, Failure> {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut session = session();
+    let mut session = Session::new(Options::plain("localhost"), clock::now());
     let (mut started, mut fates) = (false, None);
     let mut left: Option<&[u8]> = None;
     let mut buffer = vec![0; 8 << 10];
@@ -214,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_header_needs_smtputf8_when_it_is_utf8_and_a_body_never() {
-        assert!(has_utf8_header("Subject: ä\r\n\r\n".as_bytes()));
-        assert!(!has_utf8_header("Subject: a\r\n\r\nä".as_bytes()));
-        assert!(!has_utf8_header(b"Subject: \xe4\r\n\r\n"));
+        assert!(has_utf8_header(&Bytes::from_static("Subject: ä\r\n\r\n".as_bytes())));
+        assert!(!has_utf8_header(&Bytes::from_static("Subject: a\r\n\r\nä".as_bytes())));
+        assert!(!has_utf8_header(&Bytes::from_static(b"Subject: \xe4\r\n\r\n")));
     }
 }

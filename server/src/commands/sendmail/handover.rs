@@ -4,8 +4,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use bytes::Bytes;
+use message::HeaderBlock;
 use model::{Domain, Recipient};
-use smtp::client::{Event, Failure, Fate, Options, Protocol, Session, Timeouts, Tls, Transaction};
+use smtp::client::{Event, Failure, Fate, Options, Session, Transaction};
 
 use super::exit::{Exit, Failed};
 use super::letter::Letter;
@@ -36,15 +38,8 @@ impl Handover {
         let localhost =
             || Domain::parse("localhost").map_err(|error| Exit::TempFail.because(error.to_string()));
         let server = server.map_or_else(localhost, Ok)?;
-        let options = Options {
-            hostname: "localhost".to_owned(),
-            protocol: Protocol::Smtp,
-            tls: Tls::Never,
-            binding: None,
-            credentials: None,
-            timeouts: Timeouts::default(),
-        };
-        let mut handover = Self { stream, session: Session::new(options, clock::now()), server };
+        let mut handover =
+            Self { stream, session: Session::new(Options::plain("localhost"), clock::now()), server };
         handover.session.receive(&greeting, clock::now());
         match handover.next_event()? {
             Event::Ready => Ok(handover),
@@ -101,8 +96,7 @@ impl Handover {
         Err(exit.because(said.join("\nwaxwing: ")))
     }
 
-    fn transact(&mut self, letter: &Letter, octets: &[u8], to: &[&Recipient]) -> Result<Vec<Fate>, Failed> {
-        let header = octets.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(octets.len());
+    fn transact(&mut self, letter: &Letter, octets: &Bytes, to: &[&Recipient]) -> Result<Vec<Fate>, Failed> {
         let transaction = Transaction {
             sender: &letter.sender,
             sender_params: &letter.sender_params,
@@ -110,7 +104,7 @@ impl Handover {
             size: octets.len() as u64,
             eight_bit: !octets.is_ascii(),
             deliver_by: None,
-            utf8_header: !octets[..header].is_ascii(),
+            utf8_header: !HeaderBlock::parse(octets).as_bytes().is_ascii(),
         };
         self.session.start(&transaction, clock::now());
         loop {

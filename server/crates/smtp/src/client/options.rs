@@ -80,3 +80,17 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     pub timeouts: Timeouts,
 }
+
+impl Options {
+    /// For SMTP without TLS and without a login, as with a server on the same machine.
+    pub fn plain(hostname: impl Into<String>) -> Self {
+        Self {
+            hostname: hostname.into(),
+            protocol: Protocol::Smtp,
+            tls: Tls::Never,
+            binding: None,
+            credentials: None,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
