@@ -7,6 +7,18 @@ use crate::{Error, host};
 /// How many fields are asked for at once.
 const PAGE: u32 = 256;
 
+/// Whether this can be the name of a field: `ftext` of RFC 5322 section 3.6.8. For settings that name one.
+///
+/// ```
+/// # use waxwing_plugin::headers::is_field_name;
+/// assert!(is_field_name("X-Spam"));
+/// assert!(!is_field_name("X-Spam:") && !is_field_name("X Spam") && !is_field_name(""));
+/// ```
+#[must_use]
+pub fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':')
+}
+
 /// A header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {

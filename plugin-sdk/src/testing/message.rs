@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::body::Part;
-use crate::headers::Header;
+use crate::headers::{Header, is_field_name};
 use mail_parser::{MessageParser, MimeHeaders, PartType, decoders};
 use sha2::{Digest, Sha256};
 
@@ -28,8 +28,7 @@ struct Field {
 
 impl Field {
     fn new(name: &str, value: &[u8]) -> Result<Field, Error> {
-        let printable = |b: u8| (33..=126).contains(&b) && b != b':';
-        if name.is_empty() || !name.bytes().all(printable) {
+        if !is_field_name(name) {
             return Err(Error::BadInput(format!("{name:?} is no header field name")));
         }
         for (at, &octet) in value.iter().enumerate() {

@@ -19,6 +19,7 @@
 //! plugin's memory. clamd's own StreamMaxLength has to be at least `max-size`: what it does not take is answered as `on-error` says.
 
 use serde::Deserialize;
+use waxwing_plugin::headers::is_field_name;
 use waxwing_plugin::pattern::fits_any;
 use waxwing_plugin::prelude::*;
 
@@ -73,7 +74,7 @@ impl Plugin for Clamd {
     fn init() -> Result<(), String> {
         let settings: Settings = config::settings().map_err(|e| e.to_string())?;
         let name = &settings.header;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != ':') {
+        if !is_field_name(name) {
             return Err(format!("settings: header: \"{name}\" is no field name"));
         }
         Ok(())

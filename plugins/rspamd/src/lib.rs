@@ -41,6 +41,7 @@ mod answer;
 use answer::{Answer, Field};
 use serde::Deserialize;
 use std::time::Duration;
+use waxwing_plugin::headers::is_field_name;
 use waxwing_plugin::prelude::*;
 
 /// Octets of the body that are read at a time.
@@ -102,7 +103,7 @@ impl Plugin for Rspamd {
             return Err("settings: url is absolute, http or https".to_owned());
         }
         let name = &settings.spam_header;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != ':') {
+        if !is_field_name(name) {
             return Err(format!("settings: spam-header: \"{name}\" is no field name"));
         }
         Ok(())

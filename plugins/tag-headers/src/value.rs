@@ -1,13 +1,12 @@
 //! Values of header fields: read, checked and put together.
 
 use mail_parser::MessageParser;
+use waxwing_plugin::headers::is_field_name;
 use waxwing_plugin::prelude::*;
 
 /// Whether all of them can be names of fields (RFC 5322 section 2.2).
 pub(crate) fn check_names<'a>(what: &str, names: impl IntoIterator<Item = &'a String>) -> Result<(), String> {
-    let is_name =
-        |name: &&String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-    match names.into_iter().find(|name| !is_name(name)) {
+    match names.into_iter().find(|name| !is_field_name(name)) {
         Some(name) => Err(format!("{what}: {name:?} is no header field name")),
         None => Ok(()),
     }
