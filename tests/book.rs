@@ -1,54 +1,16 @@
 //! The book in `docs/`: what it says is held against the server, and what it tells to type is typed.
 
+mod commands;
+mod pages;
+mod readme;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Setup, message, run, run_with_input};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned()
-}
-
-/// Every page of the book, by its path below `docs/`.
-fn pages() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for folder in ["", "plugins", "benchmarks"] {
-        for entry in fs::read_dir(root().join("docs").join(folder)).expect("the pages") {
-            let path = entry.expect("an entry").path();
-            if path.extension().is_some_and(|ending| ending == "md") {
-                let name = path.strip_prefix(root().join("docs")).expect("below docs").display().to_string();
-                found.push((name, fs::read_to_string(&path).expect("a page")));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// A block of code: what stands behind its fence, what stands in the line before, and its text.
-struct Block {
-    info: String,
-    before: String,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let (mut found, mut lines, mut before) = (Vec::new(), page.lines(), "");
-    while let Some(line) = lines.next() {
-        if let Some(info) = line.strip_prefix("```") {
-            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            found.push(Block {
-                info: info.to_owned(),
-                before: before.to_owned(),
-                text: text.join("\n") + "\n",
-            });
-        }
-        before = line;
-    }
-    found
-}
+use crate::harness::{Setup, run};
+use pages::{blocks, pages, root};
 
 /// Targets of links, without those in code.
 fn links(page: &str) -> Vec<String> {
@@ -201,52 +163,6 @@ fn every_reply_that_the_code_gives_is_in_the_table_and_no_other() {
     let unsaid: Vec<_> = told.difference(&said).filter(|code| !COMPOSED.contains(&code.as_str())).collect();
     assert!(untold.is_empty(), "docs/replies.md lacks {untold:?}");
     assert!(unsaid.is_empty(), "the code does not say {unsaid:?}");
-}
-
-/// A place for commands of the book: a server with a message that is held, and the binary on the path.
-fn with_a_server() -> (Setup, crate::harness::Server) {
-    let setup = Setup::new();
-    let server = setup.start();
-    server.client().sends("ann@example.com", &["alice@example.org"], message("before"));
-    setup.mailbox("alice").with("Subject: before");
-    (setup, server)
-}
-
-#[test]
-fn every_command_in_the_book_runs_or_says_why_it_does_not() {
-    let (setup, server) = with_a_server();
-    let path = setup.binary().get_program().to_owned();
-    let bin = Path::new(&path).parent().expect("a folder").display().to_string();
-    let mut faults = Vec::new();
-    for (name, text) in pages() {
-        // Each tutorial has a test of its own, in `languages` and `plugin_authors`.
-        if name.starts_with("plugins/first-plugin-") || name == "plugins/testing.md" {
-            continue;
-        }
-        for block in blocks(&text) {
-            match block.info.as_str() {
-                "sh" => {}
-                "sh,norun" if block.before.starts_with("<!-- not run: ") => continue,
-                "sh,norun" => {
-                    faults.push(format!("{name}: no reason why this is not run:\n{}", block.text));
-                    continue;
-                }
-                _ => continue,
-            }
-            let script = format!("set -eu\nPATH={bin}:$PATH\nLISTENER={}\n{}", server.address(), block.text);
-            let mut shell = Command::new("bash");
-            shell.current_dir(setup.path("")).env("NO_COLOR", "1");
-            let output = run_with_input(&mut shell, script.as_bytes());
-            if output.code != 0 {
-                faults.push(format!(
-                    "{name}: exit code {}:\n{}{}{}",
-                    output.code, block.text, output.out, output.err
-                ));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
-    setup.mailbox("alice").wait(3);
 }
 
 #[test]
