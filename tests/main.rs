@@ -47,6 +47,7 @@ mod proxy_protocol;
 mod rates;
 mod relay_control;
 mod relay_grants;
+mod reloads;
 mod replacements;
 mod restart;
 mod rewriting;

@@ -182,7 +182,10 @@ fn tokens_come_and_go_with_a_reload() {
     setup.write();
     let newer = Api::of(&server, &newer);
     assert_eq!(newer.get("/v1/status").status, 401);
-    assert_eq!(admin.post("/v1/reload").json(), json!({"refused": [], "needs-restart": []}));
+    assert_eq!(
+        admin.post("/v1/reload").json(),
+        json!({"refused": [], "needs-restart": [], "opened": [], "closed": []})
+    );
     assert_eq!((newer.get("/v1/status").status, reader.get("/v1/status").status), (200, 200));
     let setup = setup.block("[[api-token]]\nname = \"x\"");
     setup.write();

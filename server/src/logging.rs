@@ -36,15 +36,35 @@ const ROOMS: [&str; 22] = [
     "web",
 ];
 
+/// A log that runs: how much of it there is can be changed.
+pub(crate) struct Logging(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Logging {
+    /// From now on this much is logged.
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        (self.0)(filter(level));
+    }
+}
+
 /// Starts the server's log.
-pub(crate) fn start(log: &Log) {
+pub(crate) fn start(log: &Log) -> Logging {
     let colours = log.format == LogFormat::Text && io::stderr().is_terminal() && !config::no_color();
     let builder = tracing_subscriber::fmt().with_env_filter(filter(log.level)).with_writer(Lines { colours });
-    // A second start, as in tests, keeps the first log.
-    let _ = match log.format {
-        LogFormat::Text => builder.with_ansi(colours).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
-    };
+    // A second start, as in tests, keeps the first log; and a log that is gone needs no other filter.
+    match log.format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(colours).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Logging(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Logging(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+    }
 }
 
 fn filter(level: LogLevel) -> EnvFilter {

@@ -3,11 +3,13 @@
 //! This happens while the process has one thread, so that none is left with the rights of before.
 
 use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use config::{Config, Identity};
+use inbound::BindError;
 use nix::unistd::{Gid, Uid, geteuid, initgroups, setgid, setuid};
 
 /// Why a server that keeps root's rights is worth a word.
@@ -21,6 +23,17 @@ pub(crate) fn stays_root(config: &Config) -> bool {
 /// Whether root starts it and it becomes somebody else.
 pub(crate) fn gives_up_root(config: &Config) -> bool {
     geteuid().is_root() && !stays_root(config)
+}
+
+/// Why an address cannot be listened at, with what can be done about it.
+pub(crate) fn cannot_listen(error: &BindError) -> String {
+    match error.source.kind() {
+        ErrorKind::PermissionDenied if !geteuid().is_root() => format!(
+            "{error}; a port below 1024 is root's to bind, and the server has no rights of root (any more): start it again from outside, or have \
+             the service manager hold the port"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 /// Makes the data directory, and becomes the user whom the configuration names.

@@ -3,6 +3,7 @@
 //! A session, an attempt and a plugin's instance keep what they began with. What cannot be swapped is named, and counts
 //! after a restart. A configuration with a fault changes nothing.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -13,8 +14,10 @@ use milter::Milters;
 use plugin_host::PluginHost;
 use tokio::sync::Mutex;
 
+use crate::logging::Logging;
+use crate::privileges::cannot_listen;
 use crate::sandbox::Sandbox;
-use crate::serve::{forwarding, tell_the_service_manager, web_options};
+use crate::serve::{forwarding, tell_listening, tell_the_service_manager, web_options};
 
 /// Reads the configuration anew for the rooms that take new options.
 pub(crate) struct Reloader {
@@ -41,6 +44,7 @@ pub(crate) struct Services {
     pub(crate) fetch: Arc<fetch::Fetch>,
     pub(crate) milters: Milters,
     pub(crate) transcripts: Arc<transcript::Hub>,
+    pub(crate) logging: Logging,
 }
 
 /// What is shown to clients, and what renews it.
@@ -110,6 +114,12 @@ impl Reloader {
         config.inbound.forwarding = forwarding.map_err(|error| format!("srs-secret: {error}"))?;
         config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
         config.outbound.transcripts = Arc::clone(&self.services.transcripts);
+        // Accepts nothing before its listener's options count, and is closed again when what follows fails.
+        let doors = self.services.inbound.prepare(&config.inbound.listeners).map_err(|error| {
+            let error = cannot_listen(&error);
+            tracing::error!(error, "the new configuration counts for nothing");
+            error
+        })?;
         self.services.certificates.replace(config.tls.clone()).await?;
         self.services.fetch.believe(config.outbound.tls.web_pki());
         self.services.certificates.renewals.replace(config.acme.clone());
@@ -120,7 +130,10 @@ impl Reloader {
         // What was tried before the reload still counts after it.
         let authenticator = self.services.authenticator.with_options(config.authenticator);
         config.inbound.authenticator = Some(authenticator);
+        self.services.logging.set_level(config.log.level);
         self.services.inbound.replace_options(config.inbound);
+        let moved = self.services.inbound.listen(doors);
+        tell_listening(&mut std::io::stderr().lock(), &moved.opened);
         self.services.engine.reload(Arc::new(config.outbound));
         self.services.milters.replace(config.milters);
         let reports = self.services.plugins.replace_options(config.plugins).await;
@@ -132,8 +145,13 @@ impl Reloader {
             tracing::warn!(what, "this change counts after a restart");
         }
         tracing::info!("the configuration was read again");
-        Ok(Reloaded { refused, needs_restart })
+        Ok(Reloaded { refused, needs_restart, opened: named(&moved.opened), closed: named(&moved.closed) })
     }
+}
+
+/// Addresses as the answer has them.
+fn named(addresses: &[(Arc<str>, SocketAddr)]) -> Vec<String> {
+    addresses.iter().map(|(name, address)| format!("{name} {address}")).collect()
 }
 
 /// Reads the authorities that vouch for other hosts.
@@ -163,10 +181,6 @@ impl Certificates {
 
 /// What differs between two configurations and is not swapped.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let bound = |config: &Config| {
-        let listeners = config.inbound.listeners.iter();
-        listeners.map(|listener| (listener.name.clone(), listener.bind.clone())).collect::<Vec<_>>()
-    };
     let at_once = |config: &Config| {
         let limits = &config.plugins.limits;
         (limits.http_requests_at_once, limits.scans_at_once)
@@ -182,7 +196,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let begins = |old: &Config, new: &Config| tells(old).iter().zip(tells(new)).any(|(was, is)| is && !was);
     let changes = [
         ("data-dir", old.data_dir != new.data_dir),
-        ("the names and addresses of listeners", bound(old) != bound(new)),
         ("dns", format!("{:?}", old.dns) != format!("{:?}", new.dns)),
         ("the queue's room, and that of the plugins' key-value spaces", old.store != new.store),
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
@@ -194,7 +207,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
                 != (new.plugins.compile_threads, new.plugins.kept_generations),
         ),
         ("reports that were off: tls-report, sender-auth.reports", begins(old, new)),
-        ("log", old.log != new.log),
+        ("log.format", old.log.format != new.log.format),
         ("metrics", old.metrics != new.metrics),
         ("web.bind", old.web.bind != new.web.bind),
         ("process", old.process != new.process),
@@ -219,7 +232,7 @@ mod tests {
             needs_restart(&old, &config("[limits]\nrecipients = 5\n[plugins]\norder = ['a']\n")),
             [""; 0]
         );
-        assert_eq!(needs_restart(&old, &config("[log]\nlevel = 'debug'\n")), ["log"]);
+        assert_eq!(needs_restart(&old, &config("[log]\nlevel = 'debug'\nformat = 'json'\n")), ["log.format"]);
         let many =
             config("[dns]\nretries = 1\n[outbound.limits]\ndeliveries = 3\n[queue]\nmax-entries = 4\n");
         assert_eq!(needs_restart(&old, &many).len(), 3);

@@ -4,18 +4,20 @@
 //! as it always does, and runs itself again: process id, sockets, rights and sandbox stay.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use config::Config;
+use config::{Bequest, Config};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::sync::Notify;
 
+use crate::privileges::cannot_listen;
 use crate::sandbox::Sandbox;
 
 /// What the server is run with, and whether somebody wants it to begin anew.
@@ -29,6 +31,16 @@ pub(crate) struct Restarter {
     /// Why it cannot be at all.
     obstacle: Option<&'static str>,
     wanted: Notify,
+    /// It is there later.
+    inbound: OnceLock<Arc<inbound::Server>>,
+}
+
+/// A listening socket for the server that begins.
+pub(crate) struct Left {
+    pub(crate) name: String,
+    /// The address that this server bound it for.
+    pub(crate) asked: Option<SocketAddr>,
+    pub(crate) socket: OwnedFd,
 }
 
 impl Restarter {
@@ -41,7 +53,13 @@ impl Restarter {
             sandbox,
             obstacle: holds_port.then_some("the port where certificates are asked for is root's to bind: start the server again from outside"),
             wanted: Notify::new(),
+            inbound: OnceLock::new(),
         })
+    }
+
+    /// Whose sockets are kept.
+    pub(crate) fn keeps(&self, inbound: &Arc<inbound::Server>) {
+        self.inbound.get_or_init(|| Arc::clone(inbound));
     }
 
     /// Looks whether the server could begin anew, and has it do so.
@@ -70,6 +88,11 @@ impl Restarter {
         }
         let config = Config::load(Some(&self.file)).map_err(|faults| faults.to_string())?;
         tls::check(&config.tls).map_err(|faults| faults.to_string())?;
+        match self.inbound.get().map(|inbound| inbound.prepare(&config.inbound.listeners)) {
+            // What is in its way is closed before the server begins.
+            Some(Err(error)) if error.in_the_way.is_none() => return Err(cannot_listen(&error)),
+            _ => {}
+        }
         let program = self.program.display();
         let there = std::fs::metadata(&self.program).map_err(|error| format!("{program}: {error}"))?;
         if !self.sandbox.is_closed() {
@@ -94,13 +117,13 @@ impl Restarter {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn begin_anew(&self, sockets: &[(Arc<str>, OwnedFd)]) -> Result<()> {
-        let mut numbers = Vec::new();
-        for (name, socket) in sockets {
+    pub(crate) fn begin_anew(&self, sockets: &[Left]) -> Result<()> {
+        let mut bequests = Vec::new();
+        for Left { name, asked, socket } in sockets {
             fcntl_setfd(socket, FdFlags::empty()).context("a listening socket")?;
-            numbers.push((socket.as_raw_fd(), name.to_string()));
+            bequests.push(Bequest { number: socket.as_raw_fd(), name: name.clone(), asked: *asked });
         }
-        let variables = config::heritage(&numbers, self.sandbox.is_closed());
+        let variables = config::heritage(&bequests, self.sandbox.is_closed());
         let error = Command::new(&self.program).args(&self.arguments).envs(variables).exec();
         Err(error).with_context(|| format!("cannot run {} again", self.program.display()))
     }

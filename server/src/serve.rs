@@ -5,6 +5,7 @@
 //! begins anew stops in the same way, with its listening sockets open, and runs itself again: see `restart`.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -18,7 +19,7 @@ use admin::{ControlSocket, HttpSockets};
 use anyhow::{Context, Result};
 use config::{Config, Notice};
 use hooks::Chain;
-use inbound::{PluginMail, RelayGrants, Sockets};
+use inbound::{Inherited, PluginMail, RelayGrants, Sockets};
 use milter::Milters;
 use plugin_host::PluginHost;
 use rustix::fs::Mode;
@@ -26,9 +27,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use store::DiskStore;
 use web::{History, Site};
 
+use crate::logging::Logging;
 use crate::progress::Progress;
 use crate::reload::{self, Certificates, Reloader};
-use crate::restart::Restarter;
+use crate::restart::{Left, Restarter};
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
 use crate::{logging, privileges, submission};
@@ -43,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Runs the server until it is told to stop.
 pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
     let mut config = Config::load(file)?;
-    logging::start(&config.log);
+    let logging = logging::start(&config.log);
     raise_open_files();
     // Mail is nobody else's to read: what this process makes has no bits for group and others.
     umask(Mode::RWXG | Mode::RWXO);
@@ -88,6 +90,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
             authenticator,
             restarter: Arc::clone(&restarter),
             programs,
+            logging,
         },
         Arc::clone(&store),
     ));
@@ -104,7 +107,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
 enum Heritage {
     Nobody,
     /// The same server, with these listening sockets.
-    Itself(Vec<(Arc<str>, OwnedFd)>),
+    Itself(Vec<Left>),
 }
 
 /// Opens the queue. Building its index anew takes a while for a long one; a person who waits sees how far it is.
@@ -169,11 +172,22 @@ struct Bound {
     restarter: Arc<Restarter>,
     /// Where programs of this host hand mail over.
     programs: UnixListener,
+    logging: Logging,
 }
 
 async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<Heritage> {
-    let Bound { sockets, mut metrics, mut web, held, sandbox, tls, authenticator, restarter, programs } =
-        bound;
+    let Bound {
+        sockets,
+        mut metrics,
+        mut web,
+        held,
+        sandbox,
+        tls,
+        authenticator,
+        restarter,
+        programs,
+        logging,
+    } = bound;
     let transcripts: Arc<transcript::Hub> = Arc::default();
     config.outbound.transcripts = Arc::clone(&transcripts);
     let started = clock::wall();
@@ -228,6 +242,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         }
     };
     plugin_mail.open(&inbound);
+    restarter.keeps(&inbound);
     let hostname = config.inbound.hostname.to_string();
     let renewals = acme::Renewals::start(config.acme.clone(), tls.clone(), held);
     let concerned = reload::Services {
@@ -240,6 +255,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         fetch,
         milters: milters.clone(),
         transcripts: Arc::clone(&transcripts),
+        logging,
     };
     let web_options = web_options(&config);
     let reloader = Arc::new(Reloader::new(config, concerned));
@@ -288,10 +304,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         End::Restart => {
             tracing::info!("stopping, to begin anew");
             tell_the_service_manager(Notice::Reloading);
-            let listeners = inbound.hand_over().into_iter();
-            let mut sockets: Vec<_> = listeners.map(|(name, socket)| (name, OwnedFd::from(socket))).collect();
-            sockets.push((config::OF_PROGRAMS.into(), spare.into()));
-            Heritage::Itself(sockets)
+            Heritage::Itself(left(&inbound, spare)?)
         }
     };
     // From here on it is no longer ready.
@@ -309,6 +322,18 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     // Messages that came in over HTTP are answered until sessions have ended.
     drop((control, web));
     Ok(heritage)
+}
+
+/// What the server that begins finds open: the sockets of the listeners, and that of programs.
+fn left(inbound: &inbound::Server, programs: UnixListener) -> std::io::Result<Vec<Left>> {
+    let listeners = inbound.hand_over()?.into_iter();
+    let of_listener = |Inherited { name, asked, socket }| Left {
+        name: name.unwrap_or_default(),
+        asked,
+        socket: OwnedFd::from(socket),
+    };
+    let of_programs = Left { name: config::OF_PROGRAMS.to_owned(), asked: None, socket: programs.into() };
+    Ok(listeners.map(of_listener).chain([of_programs]).collect())
 }
 
 /// When clients are shown something else.
@@ -335,15 +360,20 @@ fn take_over(
 /// Says where the server accepts: a line for each address, in the same form whatever the log looks like.
 fn announce(inbound: &inbound::Server, metrics: &HttpSockets, web: &HttpSockets) {
     let mut err = std::io::stderr().lock();
-    for (name, address) in inbound.local_addresses() {
-        // Nobody reads it: then nobody waits for it.
-        let _ = writeln!(err, "listening {name} {address}");
-    }
+    tell_listening(&mut err, &inbound.local_addresses());
     for address in metrics.addresses() {
         let _ = writeln!(err, "listening metrics {address}");
     }
     for address in web.addresses() {
         let _ = writeln!(err, "listening web {address}");
+    }
+}
+
+/// The lines for these listeners.
+pub(crate) fn tell_listening(err: &mut impl Write, addresses: &[(Arc<str>, SocketAddr)]) {
+    for (name, address) in addresses {
+        // Nobody reads it: then nobody waits for it.
+        let _ = writeln!(err, "listening {name} {address}");
     }
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn reload(reading: &Reading) -> Result<()> {
         print_json(&reloaded)?;
     } else {
         let mut text = "reloaded\n".to_owned();
+        for what in &reloaded.opened {
+            writeln!(text, "listens: {}", printable(what))?;
+        }
+        for what in &reloaded.closed {
+            writeln!(text, "does not listen any more: {}", printable(what))?;
+        }
         for what in &reloaded.needs_restart {
             writeln!(text, "counts after a restart: {what}")?;
         }

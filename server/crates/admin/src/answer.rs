@@ -263,6 +263,12 @@ pub struct Reloaded {
     pub refused: Vec<String>,
     /// What was changed and counts after a restart only.
     pub needs_restart: Vec<String>,
+    /// Where the server listens now and did not before: the listener's name and the address.
+    #[serde(default)]
+    pub opened: Vec<String>,
+    /// And where it does not any more; sessions that came there finish.
+    #[serde(default)]
+    pub closed: Vec<String>,
 }
 
 /// Counts by two names; those that are zero are left out.

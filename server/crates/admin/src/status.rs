@@ -55,7 +55,7 @@ pub struct LastReload {
 impl LastReload {
     /// As it went.
     pub fn of(at: Timestamp, done: &Result<Reloaded, String>) -> Self {
-        let (error, Reloaded { refused, needs_restart }) = match done {
+        let (error, Reloaded { refused, needs_restart, .. }) = match done {
             Ok(reloaded) => (None, reloaded.clone()),
             Err(error) => (Some(error.clone()), Reloaded::default()),
         };

@@ -35,7 +35,8 @@ mod user;
 mod web;
 
 pub use environment::{
-    Notice, OF_PROGRAMS, heritage, inherited_sockets, is_sandboxed, no_color, notify, system_hostname,
+    Bequest, Notice, OF_PROGRAMS, heritage, inherited_sockets, is_sandboxed, no_color, notify,
+    system_hostname,
 };
 pub use fault::{Fault, Faults};
 pub use forwarding::Forwarding;

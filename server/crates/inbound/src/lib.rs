@@ -20,6 +20,7 @@ mod authentication;
 mod commit;
 mod connection;
 mod dialogue;
+mod doors;
 mod fate;
 mod grants;
 mod insider;
@@ -43,6 +44,7 @@ mod stream;
 mod submission;
 mod transaction;
 
+pub use doors::{Moved, NextDoors};
 pub use grants::{GrantError, RelayGrants};
 pub use insider::{Identity, Insider};
 pub use live::{Live, SessionView, VerdictView};
@@ -51,5 +53,5 @@ pub use options::{Kind, Limits, ListenerOptions, Options, Programs, Services, Tl
 pub use plugin_mail::{PluginMail, check_plugin_content};
 pub use rates::{RateLimits, Rates};
 pub use server::Server;
-pub use sockets::{Inherited, Sockets};
+pub use sockets::{BindError, Inherited, Sockets};
 pub use stats::{Stats, StatsSnapshot};

@@ -11,10 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
-use crate::admission::Place;
+use crate::admission;
 use crate::connection::{Caller, Connection};
 use crate::options::{ListenerOptions, Options};
 use crate::server::Shared;
+use crate::sockets::Place;
 use crate::stats::TurnedAway;
 use crate::stream::Stream;
 use crate::{policy, proxy};
@@ -30,7 +31,7 @@ const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::U
 /// Accepts until the server stops. `alive` is dropped with the last session.
 pub(crate) async fn accept(
     socket: TcpListener,
-    name: Arc<str>,
+    place: Place,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
@@ -42,10 +43,10 @@ pub(crate) async fn accept(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => open(stream, peer, &name, &shared, &stop, &alive),
+            Ok((stream, peer)) => open(stream, peer, &place, &shared, &stop, &alive),
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
-                warn!(listener = %name, %error, "cannot accept connections for now");
+                warn!(listener = %place.name, %error, "cannot accept connections for now");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -65,21 +66,21 @@ struct Accepted {
     /// Its number among the listeners of the options.
     listener: usize,
     shared: Arc<Shared>,
-    place: Place,
+    place: admission::Place,
     alive: mpsc::Sender<()>,
 }
 
 fn open(
     stream: TcpStream,
     peer: SocketAddr,
-    name: &Arc<str>,
+    door: &Place,
     shared: &Arc<Shared>,
     stop: &watch::Receiver<bool>,
     alive: &mpsc::Sender<()>,
 ) {
     let options = shared.options();
-    let Some(listener) = options.listeners.iter().position(|listener| listener.name == *name) else {
-        // A reload took this listener out; its socket stays open until the next start.
+    let Some(listener) = door.listener(&options) else {
+        // A reload took this listener out, and its socket is about to be closed.
         let reply = Reply::new(421, (4, 3, 2), format!("{} does not serve here any more", options.hostname));
         shared.stats.turned_away(TurnedAway::Listener);
         tokio::spawn(turn_away(stream, reply));
@@ -87,7 +88,15 @@ fn open(
     };
     let place = match shared.admission.enter(&options.hostname, &options.limits) {
         Ok(place) => place,
-        Err(reply) => return refuse(stream, peer, name, shared, (TurnedAway::Sessions, reply)),
+        Err(reply) => {
+            return refuse(
+                stream,
+                peer,
+                &options.listeners[listener].name,
+                shared,
+                (TurnedAway::Sessions, reply),
+            );
+        }
     };
     // Replies are small and must not wait for the client's acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {

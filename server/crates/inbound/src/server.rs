@@ -1,7 +1,6 @@
 //! All listeners of a server, and what their sessions share.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,12 +9,11 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use model::{SessionId, Timestamp};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admission::Admission;
+use crate::doors::Doors;
 use crate::grants::{GrantError, RelayGrants};
-use crate::listener;
 use crate::live::Live;
 use crate::options::{Options, Services};
 use crate::rates::Rates;
@@ -69,10 +67,7 @@ impl Drop for OpenSession {
 /// The receiving side of the server.
 pub struct Server {
     pub(crate) shared: Arc<Shared>,
-    bound: Mutex<Vec<(Arc<str>, TcpListener)>>,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
-    /// The same sockets once more, for whoever comes after this server.
-    heritage: Mutex<Vec<(Arc<str>, StdListener)>>,
+    pub(crate) doors: Doors,
     pub(crate) stop: watch::Sender<bool>,
     /// Every session holds a copy of the sender; when all are gone, the receiver says so.
     pub(crate) alive: Mutex<Option<mpsc::Sender<()>>>,
@@ -91,12 +86,6 @@ impl Server {
     /// # Errors
     /// What the system says of a socket.
     pub fn new(options: Options, services: Services, sockets: Sockets) -> io::Result<Self> {
-        let (mut bound, mut addresses, mut heritage) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, socket) in sockets.bound {
-            heritage.push((name.clone(), socket.try_clone()?));
-            addresses.push((name.clone(), socket.local_addr()?));
-            bound.push((name, TcpListener::from_std(socket)?));
-        }
         let (alive, ended) = mpsc::channel(1);
         let rates = Rates::new(options.limits.rates.clone(), clock::now());
         let shared = Shared {
@@ -115,36 +104,19 @@ impl Server {
         };
         Ok(Self {
             shared: Arc::new(shared),
-            bound: Mutex::new(bound),
-            addresses,
-            heritage: Mutex::new(heritage),
+            doors: Doors::new(sockets)?,
             stop: watch::Sender::new(false),
             alive: Mutex::new(Some(alive)),
             ended: tokio::sync::Mutex::new(ended),
         })
     }
 
-    /// The listeners' names with the addresses they are bound to, port 0 resolved.
-    pub fn local_addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
-    }
-
-    /// Begins to accept. A second call does nothing.
-    pub fn start(&self) {
-        let Some(alive) = self.alive.lock().clone() else { return };
-        for (name, socket) in self.bound.lock().drain(..) {
-            let accept =
-                listener::accept(socket, name, self.shared.clone(), self.stop.subscribe(), alive.clone());
-            tokio::spawn(accept);
-        }
-    }
-
     pub(crate) fn weak(&self) -> Weak<Shared> {
         Arc::downgrade(&self.shared)
     }
 
-    /// New options for the sessions that begin from now on. Addresses that were bound stay as they are; a listener that
-    /// is not in the new options turns its clients away.
+    /// New options for the sessions that begin from now on. Sockets stay as they are until [`Self::listen`]; one that no listener of the new
+    /// options has turns its clients away.
     pub fn replace_options(&self, mut options: Options) {
         options.relay_grants = self.relay_grants();
         options.sender_ledger = self.shared.options().sender_ledger.clone();
@@ -176,19 +148,12 @@ impl Server {
         &self.shared.live
     }
 
-    /// The listening sockets with their listeners' names. They go on listening when this server has stopped: who connects then waits for
-    /// whoever has them. Nothing is left for a second call.
-    pub fn hand_over(&self) -> Vec<(Arc<str>, StdListener)> {
-        std::mem::take(&mut *self.heritage.lock())
-    }
-
     /// Stops accepting, lets sessions finish what they are doing, and waits for them at most `patience`.
     /// Says whether all of them ended in time.
     pub async fn shut_down(&self, patience: Duration) -> bool {
         self.stop.send_replace(true);
-        self.heritage.lock().clear();
-        self.bound.lock().clear();
         self.alive.lock().take();
+        self.doors.close();
         let mut ended = self.ended.lock().await;
         tokio::time::timeout(patience, ended.recv()).await.is_ok()
     }
@@ -196,6 +161,6 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.local_addresses()).finish_non_exhaustive()
     }
 }

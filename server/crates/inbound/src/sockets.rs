@@ -1,9 +1,11 @@
-//! The sockets that listen, before there is a runtime: bound by us, or handed over by whoever started the server.
+//! The sockets that listen: bound by us, or handed over by whoever started the server.
 //!
-//! A port below 1024 may be bound by root alone. So this comes first, and the server gives its rights up behind it.
+//! A port below 1024 may be bound by root alone. So those of the start come before there is a runtime, and the server gives its rights up
+//! behind them.
 //!
 //! A socket that was handed over belongs to the listener of its name, and then stands for all that the listener would bind; or to
-//! the listener that would bind its address, and stands for that one.
+//! the listener that would bind its address, and stands for that one. One that this server bound itself, before a reload or before it began
+//! anew, belongs to whoever binds its address now.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,23 +14,115 @@ use std::sync::Arc;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tracing::warn;
 
-use crate::options::ListenerOptions;
+use crate::options::{ListenerOptions, Options};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1_024;
 
-/// A socket that listens already, from whoever started the server (systemd's socket activation).
+/// A socket that listens already, from whoever started the server (systemd's socket activation), or from this server's life before.
 #[derive(Debug)]
 pub struct Inherited {
-    /// The name that it was given there, if any.
+    /// The name that it was given there, if any; the listener's name from this server.
     pub name: Option<String>,
+    /// The address that this server bound it for, as its configuration had it; nothing of a socket from elsewhere.
+    pub asked: Option<SocketAddr>,
     pub socket: TcpListener,
 }
 
-/// The listeners' sockets, each with its listener's name; nothing is accepted yet.
+/// An address that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({name}): {source}{}", self.advice())]
+pub struct BindError {
+    pub address: SocketAddr,
+    /// Its listener.
+    pub name: Arc<str>,
+    /// An address that is closed by the same change and was still in the way.
+    pub in_the_way: Option<SocketAddr>,
+    pub source: io::Error,
+}
+
+impl BindError {
+    fn advice(&self) -> String {
+        match self.in_the_way {
+            Some(other) => format!(
+                "; {other} is open until this one is: take it out with one reload and add this one with the next, or restart"
+            ),
+            None => String::new(),
+        }
+    }
+}
+
+/// What a socket listens for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its listener.
+    pub(crate) name: Arc<str>,
+    /// The address as the configuration has it; nothing when the socket stands for all of the listener's.
+    pub(crate) asked: Option<SocketAddr>,
+}
+
+impl Place {
+    /// The number of its listener, if these options have it. An address is the listener's that binds it, whatever that is called by now.
+    pub(crate) fn listener(&self, options: &Options) -> Option<usize> {
+        let by_address = self.asked.filter(|address| address.port() != 0);
+        options.listeners.iter().position(|listener| match by_address {
+            Some(address) => listener.bind.contains(&address),
+            None => listener.name == self.name,
+        })
+    }
+}
+
+/// What is known of a socket that is there.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) asked: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
+}
+
+impl Known<'_> {
+    fn stands_for(&self, name: &str) -> bool {
+        self.asked.is_none() && self.name == Some(name)
+    }
+
+    /// Port 0 is any port: which socket has it is known by the name alone.
+    fn is_for(&self, address: SocketAddr, name: &str) -> bool {
+        match self.asked {
+            Some(asked) => asked == address && (address.port() != 0 || self.name == Some(name)),
+            None => self.local == Some(address),
+        }
+    }
+}
+
+/// Every place of the listeners, with the number of the socket that is there for it. No socket is for two.
+pub(crate) fn assign(listeners: &[Arc<ListenerOptions>], known: &[Known<'_>]) -> Vec<(Place, Option<usize>)> {
+    let mut free = vec![true; known.len()];
+    let mut take = |is_it: &dyn Fn(&Known<'_>) -> bool| {
+        let found = (0..known.len()).find(|&nth| free[nth] && is_it(&known[nth]))?;
+        free[found] = false;
+        Some(found)
+    };
+    let mut places = Vec::new();
+    for listener in listeners {
+        let place = |asked| Place { name: listener.name.clone(), asked };
+        let mut has_its_own = false;
+        while let Some(nth) = take(&|one| one.stands_for(&listener.name)) {
+            places.push((place(None), Some(nth)));
+            has_its_own = true;
+        }
+        if !has_its_own {
+            let found = |address| take(&|one| one.is_for(address, &listener.name));
+            let bound: Vec<_> = listener.bind.iter().copied().map(found).collect();
+            places.extend(listener.bind.iter().map(|address| place(Some(*address))).zip(bound));
+        }
+    }
+    places
+}
+
+/// The listeners' sockets, each with what it is for; nothing is accepted yet.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    pub(crate) bound: Vec<(Arc<str>, TcpListener)>,
+    pub(crate) bound: Vec<(Place, TcpListener)>,
 }
 
 impl Sockets {
@@ -36,34 +130,39 @@ impl Sockets {
     ///
     /// # Errors
     /// The first address that cannot be bound, named.
-    pub fn bind(listeners: &[Arc<ListenerOptions>], mut inherited: Vec<Inherited>) -> io::Result<Self> {
-        let mut bound = Vec::new();
-        for listener in listeners {
-            let is_its_own = |given: &mut Inherited| given.name.as_deref() == Some(&*listener.name);
-            let own: Vec<_> = inherited.extract_if(.., is_its_own).collect();
-            if !own.is_empty() {
-                bound.extend(own.into_iter().map(|given| (listener.name.clone(), given.socket)));
-                continue;
-            }
-            for address in &listener.bind {
-                let has_it = |given: &Inherited| given.socket.local_addr().is_ok_and(|at| at == *address);
-                let socket = match inherited.iter().position(has_it) {
-                    Some(at) => inherited.swap_remove(at).socket,
-                    None => bind(*address).map_err(|error| {
-                        let text = format!("cannot listen on {address} ({}): {error}", listener.name);
-                        io::Error::new(error.kind(), text)
-                    })?,
-                };
-                bound.push((listener.name.clone(), socket));
-            }
-        }
-        for given in inherited {
+    pub fn bind(listeners: &[Arc<ListenerOptions>], inherited: Vec<Inherited>) -> io::Result<Self> {
+        let known = |given: &Inherited| (given.name.clone(), given.asked, given.socket.local_addr().ok());
+        let known: Vec<_> = inherited.iter().map(known).collect();
+        let known: Vec<_> = known
+            .iter()
+            .map(|(name, asked, local)| Known { name: name.as_deref(), asked: *asked, local: *local })
+            .collect();
+        let mut inherited: Vec<_> = inherited.into_iter().map(Some).collect();
+        let places = assign(listeners, &known).into_iter();
+        let places: Vec<_> =
+            places.map(|(place, found)| (place, found.and_then(|nth| inherited[nth].take()))).collect();
+        // Closed first: it may be in the way of one that is to be bound.
+        for given in inherited.into_iter().flatten() {
             let address =
                 given.socket.local_addr().map_or_else(|error| error.to_string(), |at| at.to_string());
             warn!(
                 name = given.name,
                 address, "a socket that was handed over is no listener's, and was closed"
             );
+        }
+        let mut bound = Vec::new();
+        for (place, given) in places {
+            let socket = match (given, place.asked) {
+                (Some(given), _) => given.socket,
+                (None, Some(address)) => bind(address).map_err(|source| BindError {
+                    address,
+                    name: place.name.clone(),
+                    in_the_way: None,
+                    source,
+                })?,
+                (None, None) => continue,
+            };
+            bound.push((place, socket));
         }
         for (_, socket) in &bound {
             socket.set_nonblocking(true)?;
@@ -72,8 +171,14 @@ impl Sockets {
     }
 }
 
-/// Binds one address. An IPv6 one takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+impl From<BindError> for io::Error {
+    fn from(error: BindError) -> Self {
+        Self::new(error.source.kind(), error.to_string())
+    }
+}
+
+/// Binds one address; nothing is accepted yet. An IPv6 one takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -85,7 +190,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     net::bind(&socket, &address)?;
     net::listen(&socket, BACKLOG)?;
-    Ok(TcpListener::from(socket))
+    let socket = TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -99,7 +206,7 @@ mod tests {
     fn given(name: Option<&str>) -> (Inherited, SocketAddr) {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        (Inherited { name: name.map(str::to_owned), socket }, address)
+        (Inherited { name: name.map(str::to_owned), asked: None, socket }, address)
     }
 
     #[test]
@@ -111,10 +218,30 @@ mod tests {
         let (nobodys, _) = given(Some("another"));
         let listeners = [listener("mx", &[elsewhere]), listener("lan", &[at_address, free])];
         let sockets = Sockets::bind(&listeners, vec![nameless, nobodys, named]).unwrap();
-        let found: Vec<_> =
-            sockets.bound.iter().map(|(name, socket)| (&**name, socket.local_addr().unwrap())).collect();
+        let found: Vec<_> = sockets
+            .bound
+            .iter()
+            .map(|(place, socket)| (&*place.name, socket.local_addr().unwrap()))
+            .collect();
         assert_eq!(found[..2], [("mx", at_name), ("lan", at_address)]);
         assert_eq!((found.len(), found[2].0), (3, "lan"));
+        assert_eq!((sockets.bound[0].0.asked, sockets.bound[1].0.asked), (None, Some(at_address)));
+    }
+
+    #[test]
+    fn a_socket_of_a_life_before_is_whose_address_it_is_now_and_of_port_0_by_its_name() {
+        let (any, fixed): (SocketAddr, SocketAddr) =
+            ("127.0.0.1:0".parse().unwrap(), "127.0.0.1:2525".parse().unwrap());
+        let known = |name, asked| Known { name: Some(name), asked: Some(asked), local: None };
+        let before = [known("mx", any), known("mx", fixed), known("lan", any), known("mx", any)];
+        let found = |listeners: &[Arc<ListenerOptions>]| {
+            assign(listeners, &before).into_iter().map(|(_, nth)| nth).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found(&[listener("lan", &[any]), listener("mx", &[any, any, any])]),
+            [Some(2), Some(0), Some(3), None]
+        );
+        assert_eq!(found(&[listener("other", &[fixed, any])]), [Some(1), None], "renamed");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::keys::Section;
 pub(super) const LOG: Section = Section {
     name: "log",
     written: "`[log]`",
-    doc: "Logs go to standard error. A change needs a restart.",
+    doc: "Logs go to standard error. A change of `format` needs a restart.",
     keys: &[
         key(
             "format",
