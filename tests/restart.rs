@@ -1,9 +1,12 @@
-//! A new beginning as the same process, and reloads that meet or fail.
+//! A new beginning as the same process, by the same program or by another that took its place.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::harness::{NextHop, Setup, Smtp, message, wait_until};
+use crate::harness::{NextHop, Setup, Smtp, message, run_with_input, target_dir, wait_until};
 
 #[test]
 fn a_server_that_begins_anew_refuses_no_connection_and_loses_no_message() {
@@ -85,4 +88,109 @@ fn a_server_that_could_not_begin_goes_on_as_it_is() {
     server.client().sends("ann@example.com", &["alice@example.org"], message("goes on"));
     setup.mailbox("alice").with("Subject: goes on");
     assert_eq!(server.logged(&["listening mx"]).len(), 1);
+}
+
+/// A server that runs from a copy of the binary in its own folder, and where that is.
+fn installed(setup: Setup) -> (Setup, PathBuf) {
+    let program = setup.path("bin/waxwing");
+    fs::create_dir(setup.path("bin")).expect("a folder");
+    put_in_place(&setup, &fs::read(target_dir().join("debug/waxwing")).expect("the binary"));
+    let script = format!("shift; exec '{}' \"$@\"", program.display());
+    (setup.launched_by(&["sh", "-c", &script, "sh"]), program)
+}
+
+/// Another file by the program's name, as an upgrade makes it.
+fn put_in_place(setup: &Setup, octets: &[u8]) {
+    let new = setup.path("bin/waxwing.new");
+    fs::write(&new, octets).expect("a program");
+    fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).expect("its mode");
+    fs::rename(&new, setup.path("bin/waxwing")).expect("the program's name");
+}
+
+#[test]
+fn after_an_upgrade_the_new_program_begins_with_the_sessions_and_the_queue_of_the_old_one() {
+    let hop = NextHop::start();
+    let address = hop.address;
+    drop(hop);
+    let (setup, program) =
+        installed(Setup::new().relays().smarthost(address).set("queue", "retry = [\"1h\"]"));
+    let server = setup.start();
+    let runs = || fs::metadata(format!("/proc/{}/exe", server.pid())).expect("what runs").ino();
+    let old = fs::metadata(&program).expect("the program").ino();
+    assert_eq!(runs(), old);
+    server.client().sends("alice@example.org", &["carl@elsewhere.example"], message("waits"));
+    server.logs(&["deferred"]);
+    let mut busy = server.client();
+    busy.begins_message("ann@example.com", &["alice@example.org"]);
+    busy.raw("Subject: over the upgrade\r\n");
+    put_in_place(&setup, &fs::read(&program).expect("the program"));
+    let new = fs::metadata(&program).expect("the program").ino();
+    assert_ne!(old, new);
+    server.begin_anew();
+    server.logs(&["stopping, to begin anew"]);
+    // This one is not refused, and waits for the new server.
+    let mut next = Smtp::connect(server.address());
+    busy.raw("\r\nhello\r\n.\r\n");
+    busy.hears("250 2.0.0");
+    next.hears("220");
+    assert_eq!(runs(), new, "{}", server.log());
+    setup.mailbox("alice").with("Subject: over the upgrade");
+    assert_eq!(setup.json(&["queue", "counts"])["entries-waiting"], 1);
+    // And once more, from within the sandbox of the first.
+    put_in_place(&setup, &fs::read(&program).expect("the program"));
+    let restarted = setup.command(&["restart"]);
+    assert_eq!(restarted.code, 0, "{}{}", restarted.err, server.log());
+    assert_eq!(runs(), fs::metadata(&program).expect("the program").ino());
+    server.stops();
+}
+
+#[test]
+fn a_new_program_that_does_not_run_or_refuses_the_configuration_does_not_begin() {
+    let (setup, program) = installed(Setup::new());
+    let server = setup.start();
+    // The command itself is the built one: the program in place may be none.
+    let restart = || {
+        let mut command = std::process::Command::new(target_dir().join("debug/waxwing"));
+        command.args(["restart", "--config"]).arg(setup.config_file());
+        run_with_input(&mut command, b"")
+    };
+    let whole = fs::read(&program).expect("the program");
+    let refuses = b"#!/bin/sh\necho 'waxwing.toml:1: hostname: is not what it was' >&2\nexit 1\n";
+    for octets in [&whole[..4096], b"", b"no program", refuses] {
+        put_in_place(&setup, octets);
+        let refused = restart();
+        assert_eq!(refused.code, 1, "{}", refused.out);
+        assert!(refused.err.contains("bin/waxwing"), "{}", refused.err);
+        server.client().sends("ann@example.com", &["alice@example.org"], message("goes on"));
+    }
+    fs::remove_file(&program).expect("the program");
+    let refused = restart();
+    assert!(refused.code == 1 && refused.err.contains("No such file"), "{}", refused.err);
+    assert_eq!(server.logged(&["listening mx"]).len(), 1);
+    put_in_place(&setup, &whole);
+    let restarted = restart();
+    assert_eq!(restarted.code, 0, "{}{}", restarted.err, server.log());
+    server.stops();
+}
+
+#[test]
+fn the_socket_of_programs_moves_with_a_restart() {
+    let mut setup = Setup::new();
+    let server = setup.start();
+    let before = setup.path("data/submission.sock");
+    let after = setup.path("data/elsewhere.sock");
+    setup.change("sendmail", &format!("socket = \"{}\"", after.display()));
+    setup.write();
+    assert_eq!(setup.json(&["reload"])["needs-restart"][0], "sendmail: socket, mode and group");
+    assert!(before.exists() && !after.exists());
+    assert_eq!(setup.command(&["restart"]).code, 0);
+    assert!(after.exists() && !before.exists());
+    let mut command = setup.binary();
+    command.args(["sendmail", "-C"]).arg(setup.config_file()).arg("alice@example.org");
+    assert_eq!(run_with_input(&mut command, b"Subject: moved\n\nhello\n").code, 0);
+    setup.change("sendmail", "mode = \"0600\"");
+    setup.write();
+    assert_eq!(setup.command(&["restart"]).code, 0);
+    assert_eq!(fs::metadata(&after).expect("the socket").mode() & 0o777, 0o600);
+    server.stops();
 }

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Run the server
     Serve(ConfigFile),
     /// Read the configuration, the certificates and the plugins as serve would, and say every fault
-    Check(ConfigFile),
+    Check(Check),
     /// Ask three questions and write a configuration, a key that signs mail, and the DNS records to publish
     Init(Box<Init>),
     /// Tell how the running server is
@@ -79,6 +79,15 @@ pub(crate) struct ConfigFile {
     /// The configuration [default: ./waxwing.toml, then /etc/waxwing/waxwing.toml]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Leave the plugins out, which take their time to compile
+    #[arg(long)]
+    pub(crate) without_plugins: bool,
 }
 
 /// What every command has that asks the server.

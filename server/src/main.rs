@@ -13,6 +13,7 @@ mod sandbox;
 mod serve;
 mod signals;
 mod submission;
+mod successor;
 
 use std::io::Write;
 use std::process::ExitCode;

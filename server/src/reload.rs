@@ -210,6 +210,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("log.format", old.log.format != new.log.format),
         ("metrics", old.metrics != new.metrics),
         ("web.bind", old.web.bind != new.web.bind),
+        ("sendmail: socket, mode and group", old.submission != new.submission),
         ("process", old.process != new.process),
     ];
     changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()

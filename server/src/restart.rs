@@ -1,12 +1,11 @@
 //! A new beginning as the same process: the listening sockets stay open, so that who connects meanwhile waits instead of being refused.
 //!
 //! The server looks first whether it could begin with what the configuration says now, and goes on as it is when it could not. Then it stops
-//! as it always does, and runs itself again: process id, sockets, rights and sandbox stay.
+//! as it always does, and runs its program again, which after an upgrade is the new one: process id, sockets, rights and sandbox stay.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +18,7 @@ use tokio::sync::Notify;
 
 use crate::privileges::cannot_listen;
 use crate::sandbox::Sandbox;
+use crate::successor;
 
 /// What the server is run with, and whether somebody wants it to begin anew.
 #[derive(Debug)]
@@ -93,24 +93,13 @@ impl Restarter {
             Some(Err(error)) if error.in_the_way.is_none() => return Err(cannot_listen(&error)),
             _ => {}
         }
-        let program = self.program.display();
-        let there = std::fs::metadata(&self.program).map_err(|error| format!("{program}: {error}"))?;
-        if !self.sandbox.is_closed() {
-            return Ok(());
-        }
         if let Some(path) = self.sandbox.lacks(&config) {
             let path = path.display();
             return Err(format!(
                 "{path} is outside of what the server may touch since its start (process.landlock)"
             ));
         }
-        let runs = std::fs::metadata("/proc/self/exe").map_err(|error| error.to_string())?;
-        match (there.dev(), there.ino()) == (runs.dev(), runs.ino()) {
-            true => Ok(()),
-            false => Err(format!(
-                "{program} is another one than the one that runs, and process.landlock lets no other begin: start the server again from outside"
-            )),
-        }
+        successor::try_out(&self.program, &self.file)
     }
 
     /// Runs the program again with these sockets. Comes back only when that failed.

@@ -1,8 +1,8 @@
 //! Leaves the process its own files only, where the kernel has Landlock.
 //!
-//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run but the server itself, unless
-//! the configuration hands mail to one. Sockets are
-//! not touched by this. The rules hold for the thread that makes them and for those that it starts, so they are made while there is one, and
+//! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run but what lies beside the
+//! server's own, unless the configuration hands mail to one. The rule is for the folder, as an upgrade puts another file in the place of the
+//! program. Sockets are not touched by this. The rules hold for the thread that makes them and for those that it starts, so they are made while there is one, and
 //! nothing can widen them: a reload that leads to other places has to be a restart.
 
 use std::fs::DirBuilder;
@@ -131,7 +131,7 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         .add_rules(rules(paths(false).map(PathBuf::as_path).collect(), reading))?
         .add_rules(rules(paths(true).map(PathBuf::as_path).collect(), writing))?
         .add_rules(rules(runs, reading | AccessFs::Execute))?
-        .add_rules(rules(own_program().iter().map(PathBuf::as_path).collect(), reading | AccessFs::Execute))?
+        .add_rules(rules(own_folders().iter().map(PathBuf::as_path).collect(), reading | AccessFs::Execute))?
         .add_rules(rules(SYSTEM_READS.iter().map(Path::new).collect(), reading))?
         .add_rules(rules(
             SYSTEM_WRITES.iter().map(Path::new).collect(),
@@ -141,10 +141,11 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
     Ok(status.ruleset)
 }
 
-/// What a server that begins anew runs: itself, by the system's loader.
-fn own_program() -> Vec<PathBuf> {
+/// Where a server that begins anew finds what it runs: its program, and the system's loader. Upgrades replace both.
+fn own_folders() -> Vec<PathBuf> {
     let own = std::env::current_exe().ok();
-    own.into_iter().chain(LOADERS.iter().map(PathBuf::from)).filter(|path| path.exists()).collect()
+    let files = own.into_iter().chain(LOADERS.iter().map(PathBuf::from));
+    files.filter_map(|file| file.canonicalize().ok()?.parent().map(Path::to_owned)).collect()
 }
 
 /// A rule is about a folder that is there, so one that is to be written to is made.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use config::{Config, SubmissionSocket};
+use config::{Config, OfPrograms, SubmissionSocket};
 use inbound::{Identity, Insider};
 use nix::unistd::{Uid, User};
 use tokio::io::AsyncWriteExt;
@@ -30,15 +30,45 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// What is in its place, or what the system says, with its path.
-pub(crate) fn bind(config: &Config, inherited: Option<StdListener>) -> Result<StdListener> {
+pub(crate) fn bind(config: &Config, inherited: Option<OfPrograms>) -> Result<StdListener> {
     let options = &config.submission;
     let named = || format!("cannot listen at {}", options.path.display());
     let listener = match inherited {
-        Some(listener) => listener,
-        None => make(options, config).with_context(named)?,
+        // Where it is, and whose, is up to whoever handed it over.
+        Some(OfPrograms { socket, is_own: false }) => socket,
+        // This server's own, from before it began anew, stays where it is still wanted.
+        Some(OfPrograms { socket, .. }) if is_at(&socket, &options.path) => {
+            if let Err(error) = open_to(options) {
+                tracing::warn!(%error, socket = %options.path.display(), "the socket's mode and group stay as they were");
+            }
+            socket
+        }
+        before => {
+            let made = make(options, config).with_context(named)?;
+            before.iter().for_each(|before| remove(&before.socket));
+            made
+        }
     };
     listener.set_nonblocking(true).with_context(named)?;
     Ok(listener)
+}
+
+fn is_at(socket: &StdListener, path: &Path) -> bool {
+    socket.local_addr().is_ok_and(|address| address.as_pathname() == Some(path))
+}
+
+/// Who calls at the old place hears that nothing is there.
+fn remove(socket: &StdListener) {
+    let address = socket.local_addr().ok();
+    if let Some(path) = address.as_ref().and_then(|address| address.as_pathname()) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Who may call.
+fn open_to(options: &SubmissionSocket) -> io::Result<()> {
+    chown(&options.path, None, options.group_id)?;
+    fs::set_permissions(&options.path, Permissions::from_mode(options.mode))
 }
 
 fn make(options: &SubmissionSocket, config: &Config) -> Result<StdListener> {
@@ -54,8 +84,7 @@ fn make(options: &SubmissionSocket, config: &Config) -> Result<StdListener> {
     remove_stale(path)?;
     let listener = StdListener::bind(path)?;
     give(path, config)?;
-    chown(path, None, options.group_id)?;
-    fs::set_permissions(path, Permissions::from_mode(options.mode))?;
+    open_to(options)?;
     Ok(listener)
 }
 

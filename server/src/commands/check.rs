@@ -1,40 +1,31 @@
 //! `check`: what `serve` would find, without serving.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
 use hooks::KeyValue;
-use plugin_host::{PluginHost, Services};
+use plugin_host::{LoadReport, PluginHost, Services};
 
 use super::output::print;
+use crate::cli::Check;
 use crate::privileges;
 
 /// Reads the configuration and the certificates and loads the plugins; every fault is said.
-pub(crate) fn check(file: Option<&Path>) -> Result<()> {
-    let config = Config::load(file)?;
+pub(crate) fn check(options: &Check) -> Result<()> {
+    let config = Config::load(options.file.config.as_deref())?;
     let certificates = tls::check(&config.tls);
     let authorities = tls::client::Connector::open(&config.outbound.authorities);
     if privileges::stays_root(&config) {
         writeln!(std::io::stderr(), "waxwing: warning: {}", privileges::RUNS_AS_ROOT)?;
     }
-    let resolver = dns::Hickory::new(&config.dns).context("dns")?;
-    // A plugin's init may ask its key-value space; the server's own is in use.
-    let scratch = Scratch::new()?;
-    let services =
-        Services { kv: Some(scratch.key_value()), dns: Some(Arc::new(resolver)), ..Services::default() };
+    let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
     let plugins_dir = no_plugins_dir(&config);
-    let mut options = config.plugins;
-    // What is compiled is not kept: this process may be another user's than the server's.
-    options.cache_dir = Default::default();
-    options.history_dir = Default::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let reports = runtime.block_on(async {
-        let host = PluginHost::open(options, services)?;
-        anyhow::Ok(host.load_all().await)
-    })?;
+    let reports = match options.without_plugins {
+        true => Vec::new(),
+        false => load(config.plugins, resolver)?,
+    };
     let (warnings, mut refused) = match certificates {
         Ok(warnings) => (warnings, Vec::new()),
         Err(faults) => (Vec::new(), faults.0.iter().map(ToString::to_string).collect()),
@@ -53,6 +44,21 @@ pub(crate) fn check(file: Option<&Path>) -> Result<()> {
     refused.extend(plugins);
     anyhow::ensure!(refused.is_empty(), "{}", refused.join("\nwaxwing: "));
     print(&format!("{}: ok\n", config.file.display()))
+}
+
+/// Loads every plugin, and drops it.
+fn load(mut options: plugin_host::Options, resolver: Arc<dyn dns::Resolver>) -> Result<Vec<LoadReport>> {
+    // A plugin's init may ask its key-value space; the server's own is in use.
+    let scratch = Scratch::new()?;
+    let services = Services { kv: Some(scratch.key_value()), dns: Some(resolver), ..Services::default() };
+    // What is compiled is not kept: this process may be another user's than the server's.
+    options.cache_dir = Default::default();
+    options.history_dir = Default::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let host = PluginHost::open(options, services)?;
+        anyhow::Ok(host.load_all().await)
+    })
 }
 
 /// The fault of a plugins' directory that somebody counts on and that is none.

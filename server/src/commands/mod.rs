@@ -30,7 +30,7 @@ use crate::serve;
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(file) => serve::serve(file.config.as_deref()),
-        Command::Check(file) => check::check(file.config.as_deref()),
+        Command::Check(options) => check::check(&options),
         Command::Init(options) => init::init(&options),
         Command::Completions(options) => manual::completions(&options),
         Command::Manual(options) => manual::manual(&options),

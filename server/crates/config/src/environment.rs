@@ -94,7 +94,7 @@ fn bequests() -> HashMap<i32, Bequest> {
 ///
 /// # Errors
 /// What was handed over is no TCP socket, nor a Unix one of the name `sendmail`.
-pub fn inherited_sockets() -> io::Result<(Vec<Inherited>, Option<UnixListener>)> {
+pub fn inherited_sockets() -> io::Result<(Vec<Inherited>, Option<OfPrograms>)> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let mut given = ListenFd::from_env();
@@ -102,15 +102,15 @@ pub fn inherited_sockets() -> io::Result<(Vec<Inherited>, Option<UnixListener>)>
     let (mut sockets, mut of_programs) = (Vec::new(), None);
     for (nth, number) in (0..given.len()).zip(3..) {
         let name = names.next().filter(|name| !name.is_empty()).map(str::to_owned);
-        let (name, asked) = match bequests.remove(&number) {
-            Some(socket) => (Some(socket.name), socket.asked),
-            None => (name, None),
+        let (name, asked, is_own) = match bequests.remove(&number) {
+            Some(socket) => (Some(socket.name), socket.asked, true),
+            None => (name, None, false),
         };
         if name.as_deref() == Some(UNUSED) {
             continue;
         }
         if name.as_deref() == Some(OF_PROGRAMS) {
-            of_programs = given.take_unix_listener(nth)?;
+            of_programs = given.take_unix_listener(nth)?.map(|socket| OfPrograms { socket, is_own });
             continue;
         }
         if let Some(socket) = given.take_tcp_listener(nth)? {
@@ -118,6 +118,14 @@ pub fn inherited_sockets() -> io::Result<(Vec<Inherited>, Option<UnixListener>)>
         }
     }
     Ok((sockets, of_programs))
+}
+
+/// A socket where programs of this host hand mail over.
+#[derive(Debug)]
+pub struct OfPrograms {
+    pub socket: UnixListener,
+    /// This server bound it, before it began anew.
+    pub is_own: bool,
 }
 
 /// Tells the service manager (sd_notify), if there is one that wants to know.

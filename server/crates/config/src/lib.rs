@@ -35,7 +35,7 @@ mod user;
 mod web;
 
 pub use environment::{
-    Bequest, Notice, OF_PROGRAMS, heritage, inherited_sockets, is_sandboxed, no_color, notify,
+    Bequest, Notice, OF_PROGRAMS, OfPrograms, heritage, inherited_sockets, is_sandboxed, no_color, notify,
     system_hostname,
 };
 pub use fault::{Fault, Faults};
