@@ -20,6 +20,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod delivery_reports;
+mod drops;
 mod first_hour;
 mod forwarding;
 mod hostile_plugins;

@@ -68,7 +68,7 @@ fn a_dot_ends_a_message_unless_it_is_told_not_to() {
 
 #[test]
 fn the_codes_are_those_of_sysexits() {
-    let setup = Setup::new();
+    let setup = Setup::new().set("sendmail", "drop-dir = \"\"");
     let server = setup.start();
     let text = "Subject: x\n\nx\n";
     for (arguments, code, word) in [

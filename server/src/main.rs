@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod drops;
 mod logging;
 mod privileges;
 mod progress;

@@ -209,6 +209,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("reports that were off: tls-report, sender-auth.reports", begins(old, new)),
         ("log.format", old.log.format != new.log.format),
         ("metrics", old.metrics != new.metrics),
+        ("sendmail: socket, drop-dir, mode and group", old.submission != new.submission),
         ("web.bind", old.web.bind != new.web.bind),
         ("sendmail: socket, mode and group", old.submission != new.submission),
         ("process", old.process != new.process),

@@ -33,7 +33,7 @@ use crate::reload::{self, Certificates, Reloader};
 use crate::restart::{Left, Restarter};
 use crate::sandbox::Sandbox;
 use crate::signals::{Signals, Wish};
-use crate::{logging, privileges, submission};
+use crate::{drops, logging, privileges, submission};
 
 /// Sessions may finish what they are doing this long.
 const SESSIONS_PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +53,7 @@ pub(crate) fn serve(file: Option<&Path>) -> Result<()> {
         config::inherited_sockets().context("the sockets that were handed over")?;
     let sockets = Sockets::bind(&config.inbound.listeners, inherited)?;
     let programs = submission::bind(&config, of_programs)?;
+    drops::make(&config);
     let held = match &config.acme {
         // Port 80 is root's to bind, and a certificate is needed for as long as the server runs.
         Some(acme) if privileges::gives_up_root(&config) => HeldSockets::bind(&acme.http_bind)?,
@@ -257,7 +258,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         transcripts: Arc::clone(&transcripts),
         logging,
     };
-    let web_options = web_options(&config);
+    let (web_options, drop_options) = (web_options(&config), drops::Options::of(&config));
     let reloader = Arc::new(Reloader::new(config, concerned));
     let (for_socket, for_status, shown) = (Arc::clone(&reloader), Arc::clone(&reloader), tls.clone());
     let again = Arc::clone(&restarter);
@@ -289,6 +290,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     inbound.start();
     let spare = programs.try_clone().context("the socket of sendmail")?;
     let of_programs = submission::start(programs, Arc::clone(&inbound))?;
+    let of_drops = drops::start(drop_options, Arc::clone(&inbound));
     announce(&inbound, &metrics, &web);
     // Whoever asks whether the server is ready hears so when it is.
     admin::serve_metrics(&mut metrics, &services)?;
@@ -308,7 +310,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         }
     };
     // From here on it is no longer ready.
-    drop((metrics, watch, of_programs));
+    drop((metrics, watch, of_programs, of_drops));
     changes.abort();
     tokio::select! {
         () = stop(&inbound, &engine) => tracing::info!("stopped"),

@@ -45,7 +45,7 @@ pub use load::Config;
 pub use process::{Identity, Place, Process};
 pub use reference::reference;
 pub use secret::{auth_secret, srs_secret};
-pub use sendmail::SubmissionSocket;
+pub use sendmail::{PlacesOfPrograms, SYSTEM_DROP_DIR, SYSTEM_SOCKET, SubmissionSocket};
 pub use server::{Log, LogFormat, LogLevel};
 pub use web::Web;
 

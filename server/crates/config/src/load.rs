@@ -13,7 +13,7 @@ use crate::fault::{Faults, Notes, ReadFile};
 use crate::forwarding::{self, Forwarding};
 use crate::process::Process;
 use crate::reader::Table;
-use crate::sendmail::SubmissionSocket;
+use crate::sendmail::{PlacesOfPrograms, SubmissionSocket};
 use crate::server::Log;
 use crate::web::Web;
 use crate::{
@@ -108,12 +108,13 @@ impl Config {
     ///
     /// # Errors
     /// As [`Self::data_dir`].
-    pub fn submission_socket(file: Option<&Path>) -> Result<PathBuf, Faults> {
+    pub fn of_programs(file: Option<&Path>) -> Result<PlacesOfPrograms, Faults> {
         let data_dir = Self::data_dir(file)?;
         let (file, text) = find(file)?;
         let notes = Notes::new(&file, &text, read);
         let table = toml_of(&notes, &text);
-        Ok(sendmail::path(&Table::root(&notes, table.get_ref(), "").table("sendmail", "sendmail"), &data_dir))
+        let root = Table::root(&notes, table.get_ref(), "");
+        Ok(sendmail::places(&root.table("sendmail", "sendmail"), &data_dir))
     }
 
     /// What can be read of a text; it is a configuration when there is no fault.

@@ -79,6 +79,7 @@ impl Config {
         let mut places = vec![writes(&self.data_dir), reads(&self.plugins.dir)];
         // A server that begins anew without its socket makes another.
         places.extend(self.submission.path.parent().map(writes));
+        places.extend(self.submission.drop_dir.as_deref().map(writes));
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         places.extend(file.parent().map(reads));
         if !self.plugins.cache_dir.as_os_str().is_empty() {

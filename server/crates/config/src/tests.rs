@@ -275,6 +275,19 @@ fn relative_paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
+fn programs_leave_mail_beside_the_socket_that_they_look_for() {
+    let drop_dir = |table: &str| {
+        let text = format!("{LEAST}[sendmail]\n{table}\n");
+        Config::parse(Path::new("/srv/wax/waxwing.toml"), &text).unwrap().submission.drop_dir
+    };
+    let is = |path: &str| Some(Path::new(path).to_owned());
+    assert_eq!(drop_dir(""), is("/var/lib/waxwing/drop"));
+    assert_eq!(drop_dir("socket = '/run/waxwing/submission.sock'"), is(crate::SYSTEM_DROP_DIR));
+    assert_eq!(drop_dir("socket = '/run/waxwing/submission.sock'\ndrop-dir = 'here'"), is("/srv/wax/here"));
+    assert_eq!(drop_dir("drop-dir = ''"), None);
+}
+
+#[test]
 fn a_relative_file_has_absolute_paths_too() {
     let config =
         Config::parse(Path::new("waxwing.toml"), &LEAST.replace("/var/lib/waxwing", "data")).unwrap();

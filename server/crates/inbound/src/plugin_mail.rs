@@ -13,7 +13,7 @@ use hooks::{BoxFuture, PluginMessage, SubmitError, Submitter};
 use memchr::memchr2_iter;
 use message::{Draft, HeaderBlock};
 use model::{Content, Envelope, Mailbox, Param, QueueId, SUBMITTED_BY, Timestamp};
-use queue::Entry;
+use queue::{Entry, StoreError};
 use tracing::{error, info, warn};
 
 #[cfg(doc)]
@@ -55,7 +55,8 @@ async fn submit(shared: &Shared, message: PluginMessage) -> Result<QueueId, Subm
     check_plugin_content(&message.content)?;
     let (id, now) = (shared.services.store.new_id(), clock::wall());
     let is_eight_bit = !message.content.is_ascii();
-    let content = stored(shared, id, &message, options.limits.content_memory).await?;
+    let content = stored(shared, id, message.content.clone(), options.limits.content_memory).await;
+    let content = content.map_err(|error| unavailable(&error))?;
     let completed = complete(content, &message, id, &options, now)?;
     let envelope = address(&message, is_eight_bit, completed.is_utf8, &options)?;
     let mut entry = Entry::new(id, envelope, completed.content.len(), now, None);
@@ -77,21 +78,18 @@ async fn submit(shared: &Shared, message: PluginMessage) -> Result<QueueId, Subm
 }
 
 /// The content where the store takes it from: in memory or, when it is large, in a spool file.
-async fn stored(
+pub(crate) async fn stored(
     shared: &Shared,
     id: QueueId,
-    message: &PluginMessage,
+    content: Bytes,
     budget: usize,
-) -> Result<Content, SubmitError> {
-    if message.content.len() <= shared.services.store.inline_octets() {
-        return Ok(message.content.clone().into());
+) -> Result<Content, StoreError> {
+    if content.len() <= shared.services.store.inline_octets() {
+        return Ok(content.into());
     }
     let mut reception = Reception::new(id, shared.content_memory.clone(), budget);
-    let spooled = match reception.push(message.content.to_vec(), &shared.services.store).await {
-        Ok(()) => reception.finish().await,
-        Err(error) => Err(error),
-    };
-    spooled.map(Content::whole).map_err(|error| unavailable(&error))
+    reception.push(content.to_vec(), &shared.services.store).await?;
+    reception.finish().await.map(Content::whole)
 }
 
 /// A message that may leave.

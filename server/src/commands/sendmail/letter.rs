@@ -6,34 +6,34 @@ use model::{Content, Domain, Mailbox, Param, Recipient, ReversePath};
 use nix::unistd::User;
 
 use super::exit::{Exit, Failed};
-use crate::cli::Sendmail;
+use super::order::Order;
 
 /// A message and where it goes.
 #[derive(Debug)]
-pub(super) struct Letter {
-    pub(super) sender: ReversePath,
-    pub(super) sender_params: Vec<Param>,
-    pub(super) recipients: Vec<Recipient>,
-    pub(super) content: Content,
+pub(crate) struct Letter {
+    pub(crate) sender: ReversePath,
+    pub(crate) sender_params: Vec<Param>,
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) content: Content,
 }
 
 impl Letter {
     /// `host` is the server's name: an address without a domain is of it.
-    pub(super) fn new(
-        options: &Sendmail,
-        typed: Vec<u8>,
+    pub(crate) fn new(
+        order: &Order,
+        typed: &[u8],
         user: &str,
         known: Option<&User>,
         host: &Domain,
     ) -> Result<Self, Failed> {
-        let octets = with_line_ends(without_envelope_line(&typed));
-        let given = options.sender.as_ref().or(options.old_sender.as_ref());
-        let sender = match given.map(|given| given.trim_start_matches('<').trim_end_matches('>')) {
-            Some("") => ReversePath::Null,
-            given => ReversePath::Mailbox(qualified(given.unwrap_or(user), host)?),
-        };
-        let mut named = options.recipients.clone();
-        if options.from_header {
+        let octets = with_line_ends(without_envelope_line(typed));
+        let sender =
+            match order.sender.as_ref().map(|given| given.trim_start_matches('<').trim_end_matches('>')) {
+                Some("") => ReversePath::Null,
+                given => ReversePath::Mailbox(qualified(given.unwrap_or(user), host)?),
+            };
+        let mut named = order.recipients.clone();
+        if order.from_header {
             named.extend(of_header(&octets));
         }
         if named.is_empty() {
@@ -42,7 +42,7 @@ impl Letter {
             );
         }
         let mut recipients: Vec<Recipient> = Vec::new();
-        let params = param("NOTIFY", options.notify.as_deref().map(str::to_ascii_uppercase));
+        let params = param("NOTIFY", order.notify.as_deref().map(str::to_ascii_uppercase));
         for address in
             named.iter().flat_map(|given| given.split(',')).map(str::trim).filter(|given| !given.is_empty())
         {
@@ -53,10 +53,10 @@ impl Letter {
             let id = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
             recipients.push(Recipient { id, original: address.clone(), address, params: params.clone() });
         }
-        let mut sender_params = param("RET", options.ret.as_deref().map(str::to_ascii_uppercase));
-        sender_params.extend(param("ENVID", options.envelope_id.clone()));
+        let mut sender_params = param("RET", order.ret.as_deref().map(str::to_ascii_uppercase));
+        sender_params.extend(param("ENVID", order.envelope_id.clone()));
         let full_name =
-            options.full_name.clone().or_else(|| known.map(full_name)).filter(|name| !name.is_empty());
+            order.full_name.clone().or_else(|| known.map(full_name)).filter(|name| !name.is_empty());
         let content = with_from(octets, &sender, user, full_name.as_deref(), host)?;
         Ok(Self { sender, sender_params, recipients, content })
     }

@@ -14,6 +14,12 @@ pub(super) const SENDMAIL: Section = Section {
             "`submission.sock` in the data directory",
             "The socket. Where users cannot read the configuration, `sendmail` looks at `/run/waxwing/submission.sock`.",
         ),
+        optional(
+            "drop-dir",
+            PATH,
+            "`drop` in the data directory; `/var/spool/waxwing/drop` where `socket` is `/run/waxwing/submission.sock`",
+            "Where `sendmail` leaves mail while the server is down. The server takes it when it starts, and looks every 5 s. An empty text: nowhere.",
+        ),
         key("mode", "file mode", "\"0666\"", "The socket's mode: who may write to it may send."),
         optional("group", "group", "that of the server", "A group of this host that the socket is given to."),
         optional(
