@@ -105,12 +105,12 @@ impl Server {
         }
         let caller =
             Caller { stream: Stream::Inside(stream), peer, local: peer, insider: Some(Box::new(vouched)) };
-        let connection = Connection::new(caller, Arc::new(listener), options, self.shared.clone());
-        let (shared, stop) = (self.shared.clone(), self.stop.subscribe());
+        let mut connection = Connection::new(caller, Arc::new(listener), options, self.shared.clone());
+        let (shared, mut stop) = (self.shared.clone(), self.stop.subscribe());
         Ok(tokio::spawn(async move {
             let open = shared.count_session(connection.listener_name());
-            connection.run(stop).await;
-            drop((open, place, alive));
+            connection.run(&mut stop).await;
+            drop((connection, open, place, alive));
         }))
     }
 

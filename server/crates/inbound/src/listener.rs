@@ -140,7 +140,7 @@ impl Accepted {
     }
 
     /// The session, if the client may have one.
-    fn begin(self, stop: watch::Receiver<bool>) {
+    fn begin(self, mut stop: watch::Receiver<bool>) {
         let Self { stream, peer, options, listener, shared, mut place, alive } = self;
         let listener = &options.listeners[listener];
         let admitted = shared
@@ -156,11 +156,11 @@ impl Accepted {
         }
         let local = stream.local_addr().unwrap_or(UNKNOWN_ADDRESS);
         let caller = Caller { stream: Stream::Plain(stream), peer, local, insider: None };
-        let connection = Connection::new(caller, listener.clone(), options.clone(), shared.clone());
+        let mut connection = Connection::new(caller, listener.clone(), options.clone(), shared.clone());
         tokio::spawn(async move {
             let open = shared.count_session(connection.listener_name());
-            connection.run(stop).await;
-            drop((open, place, alive));
+            connection.run(&mut stop).await;
+            drop((connection, open, place, alive));
         });
     }
 }

@@ -39,7 +39,8 @@ impl Connection {
                     helo: self.facts.helo.as_deref().unwrap_or_default(),
                     sender: &transaction.envelope().sender,
                 };
-                rules.check(&*self.shared.services.resolver, origin, &content, limit).await
+                // What the checks hold is 20 KiB, which a session does not carry about from its first octet on.
+                Box::pin(rules.check(&*self.shared.services.resolver, origin, &content, limit)).await
             }
             _ => Ok(None),
         };
