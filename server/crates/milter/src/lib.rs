@@ -24,6 +24,8 @@ mod connection;
 mod content;
 mod conversation;
 mod edits;
+#[doc(hidden)]
+pub mod fuzzing;
 mod macros;
 mod milters;
 mod news;
