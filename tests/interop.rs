@@ -5,6 +5,7 @@ mod clients;
 mod dovecot;
 mod exim;
 mod haproxy;
+mod mail_programs;
 mod milters;
 mod named;
 mod opensmtpd;
