@@ -157,6 +157,57 @@ fn what_was_delivered_and_refused_is_counted_over_time_and_remembered() {
 }
 
 #[test]
+fn what_became_of_mail_is_known_after_a_restart_and_after_a_kill() {
+    let Site { setup, server, reader, .. } = site(|setup| setup.set("web", "history-size = \"1 MiB\""));
+    let send = |server: &Server, reader: &Api| {
+        let sent = server.client().sends("ann@example.com", &["bob@example.org"], message("kept"));
+        let id = sent.text.rsplit(' ').next().expect("an id").trim().to_owned();
+        wait_for("the delivery", || {
+            let answer = reader.get(&format!("/v1/messages/{id}"));
+            (answer.status == 200 && answer.json()["state"] == "done").then(|| answer.json())
+        })
+    };
+    let delivered = |reader: &Api| {
+        let series = reader.get("/v1/outcomes?by=hour").json();
+        let points = series["points"].as_array().expect("points").iter();
+        points.map(|point| point["delivered"].as_u64().expect("a number")).sum::<u64>()
+    };
+    // Port 0 is another one after each start.
+    let base = reader.clone();
+    let on = |line: &str| Api {
+        address: line.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("an address"),
+        ..base.clone()
+    };
+    let first = send(&server, &reader);
+    // As the same process, then as another one.
+    assert_eq!(setup.command(&["restart"]).code, 0);
+    wait_until("the page's second address", || server.logged(&["listening web"]).len() == 2);
+    let reader = on(&server.logged(&["listening web"])[1]);
+    let id = |message: &serde_json::Value| format!("/v1/messages/{}", message["id"].as_str().expect("an id"));
+    assert_eq!(reader.get(&id(&first)).json(), first);
+    assert_eq!(delivered(&reader), 1);
+    let second = send(&server, &reader);
+    assert_eq!(delivered(&reader), 2);
+    server.stops();
+    let server = setup.start();
+    let reader = on(&server.logged(&["listening web"])[0]);
+    assert_eq!(delivered(&reader), 2);
+    let third = send(&server, &reader);
+    let journal = setup.path("data/history/messages.jsonl");
+    let third_id = third["id"].as_str().expect("an id").to_owned();
+    wait_until("it to be written", || {
+        std::fs::read_to_string(&journal).is_ok_and(|text| text.contains(&third_id))
+    });
+    server.dies();
+    let server = setup.start();
+    let reader = on(&server.logged(&["listening web"])[0]);
+    for message in [&first, &second, &third] {
+        assert_eq!(&reader.get(&id(message)).json(), message);
+    }
+    drop(server);
+}
+
+#[test]
 fn plugins_are_shown_with_their_latencies_and_read_again() {
     let site = site(|setup| setup.plugin("tag-headers", &[]));
     assert_eq!(site.server.client().sends("ann@example.com", &["bob@example.org"], message("x")).code, 250);

@@ -211,6 +211,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("metrics", old.metrics != new.metrics),
         ("sendmail: socket, drop-dir, mode and group", old.submission != new.submission),
         ("web.bind", old.web.bind != new.web.bind),
+        ("web.history-size", old.web.history_octets != new.web.history_octets),
         ("sendmail: socket, mode and group", old.submission != new.submission),
         ("process", old.process != new.process),
     ];

@@ -160,6 +160,13 @@ pub(crate) fn web_options(config: &Config) -> web::Options {
     }
 }
 
+/// Where it is kept what became of messages; nowhere when nobody can ask, or a start is to forget.
+fn journal(config: &Config) -> Option<web::JournalOptions> {
+    let octets = config.web.history_octets;
+    let folder = config.data_dir.join("history");
+    (!config.web.bind.is_empty() && octets > 0).then_some(web::JournalOptions { folder, octets })
+}
+
 /// What stands before anything runs.
 struct Bound {
     sockets: Sockets,
@@ -213,7 +220,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     let milters = Milters::new(config.milters.clone());
     let asked = vec![milters.before_plugins(), Arc::new(plugins.clone()), milters.after_plugins()];
     let queue: Arc<dyn queue::Store> = store.clone();
-    let history = Arc::new(History::new(Arc::new(plugins.clone())));
+    let history = Arc::new(History::open(Arc::new(plugins.clone()), journal(&config)));
     let told: Arc<dyn hooks::DeliveryHooks> = match web.is_empty() {
         // Nobody could ask what is remembered.
         true => Arc::new(plugins.clone()),
@@ -323,6 +330,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     }
     // Messages that came in over HTTP are answered until sessions have ended.
     drop((control, web));
+    tokio::task::block_in_place(|| site.close());
     Ok(heritage)
 }
 

@@ -22,6 +22,8 @@ pub struct Web {
     pub requests_per_minute: u32,
     /// Wrong tokens of an address; 0 is no limit.
     pub failed_tokens_per_minute: u32,
+    /// Octets on disk of what became of messages; 0 keeps it in memory alone.
+    pub history_octets: u64,
     pub tokens: ApiTokens,
 }
 
@@ -36,6 +38,7 @@ pub(crate) fn web(root: &Table<'_>, users: &Directory) -> Web {
         bind: bind(&table, WEB_PORT),
         requests_per_minute: 600,
         failed_tokens_per_minute: 10,
+        history_octets: 8 << 20,
         tokens: tokens(root, users),
     };
     let mut behind_tls = false;
@@ -50,6 +53,7 @@ pub(crate) fn web(root: &Table<'_>, users: &Directory) -> Web {
     }
     table.set_count("requests-per-minute", &mut web.requests_per_minute, 0..=1_000_000);
     table.set_count("failed-tokens-per-minute", &mut web.failed_tokens_per_minute, 0..=1_000_000);
+    table.set_size("history-size", &mut web.history_octets, 0..=1 << 30);
     web
 }
 

@@ -2,8 +2,10 @@
 //!
 //! [`History`] stands between delivery and the plugins' outcome hook, and takes no part in any decision.
 //!
-//! Limits: [`MESSAGES`] messages, [`OUTCOMES`] outcomes of each, [`TEXT_OCTETS`] of a reply. It is kept in memory alone.
+//! Limits: [`MESSAGES`] messages, [`OUTCOMES`] outcomes of each, [`TEXT_OCTETS`] of a reply. A journal keeps them over a start, within its own
+//! limits.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -16,10 +18,11 @@ use hooks::{
 };
 use model::{QueueId, Timestamp};
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Reading;
+use crate::journal::{self, Journal};
 use crate::problem::Problem;
 use crate::router::Id;
 use crate::site::Site;
@@ -36,6 +39,10 @@ const TEXT_OCTETS: usize = 1_000;
 pub struct History {
     plugins: Arc<dyn DeliveryHooks>,
     kept: Mutex<Kept>,
+    /// Nothing when a start is to forget.
+    pub(crate) journal: Option<Journal>,
+    /// What was counted over time before this start, until somebody wants it.
+    before: Mutex<Option<Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +59,12 @@ struct Message {
 }
 
 /// How an attempt ended for a recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Outcome {
     at: String,
     recipient: String,
     /// `delivered`, `deferred`, `bounced` or `expired`.
-    outcome: &'static str,
+    outcome: Cow<'static, str>,
     /// Nothing when it was this host that said the reply.
     host: Option<String>,
     reply: String,
@@ -65,39 +72,77 @@ pub(crate) struct Outcome {
     attempt: u32,
 }
 
+/// What is told of a message at once; a line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    id: String,
+    /// Empty for the null sender.
+    sender: String,
+    outcomes: Vec<Outcome>,
+}
+
+impl Kept {
+    fn take(&mut self, id: QueueId, sender: String, outcomes: Vec<Outcome>) {
+        if !self.messages.contains_key(&id) {
+            if self.order.len() == MESSAGES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.messages.remove(&oldest);
+            }
+            self.order.push_back(id);
+        }
+        let known = self.messages.entry(id).or_insert_with(|| Message { sender, ..Message::default() });
+        for outcome in outcomes {
+            if known.outcomes.len() == OUTCOMES {
+                known.outcomes.pop_front();
+            }
+            known.outcomes.push_back(outcome);
+        }
+    }
+}
+
 impl History {
-    /// Hands everything on to these.
-    pub fn new(plugins: Arc<dyn DeliveryHooks>) -> Self {
-        Self { plugins, kept: Mutex::default() }
+    /// Hands everything on to these, and remembers what the journal has, if there is one. Reads the disk.
+    pub fn open(plugins: Arc<dyn DeliveryHooks>, journal: Option<journal::Options>) -> Self {
+        let mut kept = Kept::default();
+        let before = journal.as_ref().and_then(Journal::outcomes);
+        if let Some(options) = &journal {
+            Journal::read(options, |line| {
+                if let Ok(told) = serde_json::from_slice::<Told>(line)
+                    && let Ok(id) = told.id.parse()
+                {
+                    kept.take(id, told.sender, told.outcomes);
+                }
+            });
+        }
+        let journal = journal.map(Journal::open);
+        Self { plugins, kept: Mutex::new(kept), journal, before: Mutex::new(before) }
     }
 
     fn record(&self, message: &TransactionFacts, reports: &[OutcomeReport], now: Timestamp) {
         let at = admin::rfc3339(now);
-        let mut kept = self.kept.lock();
-        if !kept.messages.contains_key(&message.id) {
-            if kept.order.len() == MESSAGES
-                && let Some(oldest) = kept.order.pop_front()
-            {
-                kept.messages.remove(&oldest);
-            }
-            kept.order.push_back(message.id);
-            let sender = message.envelope.sender.mailbox().map(ToString::to_string).unwrap_or_default();
-            kept.messages.insert(message.id, Message { sender, outcomes: VecDeque::new() });
+        let outcome = |report: &OutcomeReport| Outcome {
+            at: at.clone(),
+            recipient: report.recipient.to_string(),
+            outcome: name(report.kind).into(),
+            host: report.host.clone(),
+            reply: report.reply.chars().take(TEXT_OCTETS).collect(),
+            attempt: report.attempt,
+        };
+        let sender = message.envelope.sender.mailbox().map(ToString::to_string).unwrap_or_default();
+        let outcomes = reports.iter().map(outcome).collect();
+        let told = Told { id: message.id.to_string(), sender, outcomes };
+        if let Some(journal) = &self.journal
+            && let Ok(line) = serde_json::to_vec(&told)
+        {
+            journal.add(line);
         }
-        let Some(known) = kept.messages.get_mut(&message.id) else { return };
-        for report in reports {
-            if known.outcomes.len() == OUTCOMES {
-                known.outcomes.pop_front();
-            }
-            known.outcomes.push_back(Outcome {
-                at: at.clone(),
-                recipient: report.recipient.to_string(),
-                outcome: name(report.kind),
-                host: report.host.clone(),
-                reply: report.reply.chars().take(TEXT_OCTETS).collect(),
-                attempt: report.attempt,
-            });
-        }
+        self.kept.lock().take(message.id, told.sender, told.outcomes);
+    }
+
+    /// What was counted over time before this start. Nothing for a second caller.
+    pub(crate) fn take_outcomes(&self) -> Option<Vec<u8>> {
+        self.before.lock().take()
     }
 
     fn of(&self, id: QueueId) -> Option<Message> {
@@ -151,7 +196,7 @@ pub(crate) struct MessageHistory {
     sender: String,
     /// As it is in the queue; nothing when it is done.
     entry: Option<EntryView>,
-    /// How attempts ended since the start of the server, the last hundred.
+    /// How attempts ended, the last hundred that are remembered.
     outcomes: Vec<Outcome>,
 }
 
@@ -208,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_last_messages_and_the_last_outcomes_of_each_are_remembered() {
-        let history = History::new(Arc::new(NoHooks));
+        let history = History::open(Arc::new(NoHooks), None);
         for attempt in 1..=150 {
             history.record(&facts(1), &[report(attempt)], Timestamp(0));
         }
@@ -220,5 +265,23 @@ mod tests {
         }
         assert!(history.of(QueueId(1)).is_none() && history.of(QueueId(2)).is_some());
         assert!(history.delivery_stages().contains(Stage::Outcome));
+    }
+
+    #[test]
+    fn another_start_remembers_what_the_journal_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = journal::Options { folder: folder.path().to_owned(), octets: 1 << 20 };
+        let open = || History::open(Arc::new(NoHooks), Some(options.clone()));
+        let history = open();
+        history.record(&facts(7), &[report(1)], Timestamp(0));
+        history.record(&facts(7), &[report(2)], Timestamp(1_000));
+        let before = history.of(QueueId(7)).unwrap().outcomes;
+        history.journal.as_ref().unwrap().close();
+        let odd = [&b"{}"[..], b"\xff", br#"{"id":"?","sender":"","outcomes":[]}"#];
+        let journal = Journal::open(options.clone());
+        odd.iter().for_each(|line| journal.add(line.to_vec()));
+        journal.close();
+        assert_eq!(open().of(QueueId(7)).unwrap().outcomes, before);
+        assert_eq!(open().kept.lock().order.len(), 1);
     }
 }

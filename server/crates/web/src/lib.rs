@@ -8,7 +8,8 @@
 //! Standards: RFC 9110 and 9112 (HTTP), 6750 (bearer tokens), 9457 (problem details), 8259 (JSON), 5322 and 2045 (messages); the draft
 //! of the `Idempotency-Key` field.
 //! Limits: [`Options`]; 64 connections at once, 16 KiB of a request's head within 10 s, 30 s for a small body of 64 KiB, two minutes for a
-//! message, 64 MiB of messages in memory over all requests, 24 hours for an idempotency key.
+//! message, 64 MiB of messages in memory over all requests, 24 hours for an idempotency key; what became of the last 5,000 messages, on disk within
+//! [`JournalOptions`].
 //! Errors: every one is a [`Problem`]; nothing of a request that was refused stays.
 //! Cancel safety: a client that goes away while its message is taken in does not undo it.
 //! Known gaps: with a crash of the process between the commit of a message and the note of its idempotency key, a repeat sends it again.
@@ -21,6 +22,7 @@ mod destinations;
 mod envelope;
 mod history;
 mod idempotency;
+mod journal;
 mod messages;
 mod openapi;
 mod outcomes;
@@ -37,6 +39,7 @@ mod sockets;
 mod submission;
 
 pub use history::History;
+pub use journal::Options as JournalOptions;
 pub use openapi::openapi;
 pub use problem::{Problem, RecipientRefused, SmtpReply};
 pub use site::{Options, Parts, Site};

@@ -1,7 +1,7 @@
 //! `/v1/outcomes`: what came in and what became of it, by minutes for six hours and by hours for two weeks.
 //!
 //! The counters of `inbound` and `outbound` are looked at every five seconds, and what they rose by is added to the minute and the
-//! hour of then. It is kept in memory alone: a start begins anew.
+//! hour of then. It is saved every minute and at the end, so that a start goes on with it; a crash forgets the last minute.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,13 +23,15 @@ use crate::site::Site;
 const LOOK: Duration = Duration::from_secs(5);
 /// Minutes that are kept.
 const MINUTES: usize = 6 * 60;
+/// Looks between two savings.
+const LOOKS_UNTIL_SAVED: u32 = 12;
 /// Hours that are kept.
 const HOURS: usize = 14 * 24;
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 
 /// What happened in a minute or an hour. Messages that came in, recipients that went out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Tally {
     /// Messages that were taken in.
     accepted: u64,
@@ -95,12 +97,31 @@ impl Steps {
         }
     }
 
+    fn saved(&self) -> Saved {
+        Saved { last: self.last, tallies: self.tallies.clone() }
+    }
+
+    /// Goes on with what was saved, unless that is of a time to come: a clock that was wrong then.
+    fn go_on(&mut self, mut saved: Saved, now: Timestamp) {
+        if saved.last <= now.0 / self.length_ms {
+            saved.tallies.drain(..saved.tallies.len().saturating_sub(self.kept));
+            (self.last, self.tallies) = (saved.last, saved.tallies);
+        }
+    }
+
     fn view(&self) -> Series {
         let first = (self.last + 1).saturating_sub(self.tallies.len() as u64);
         let at = |nth: u64| admin::rfc3339(Timestamp((first + nth) * self.length_ms));
         let points = (0..).zip(&self.tallies).map(|(nth, tally)| Point { at: at(nth), tally: *tally });
         Series { step_s: self.length_ms / 1000, points: points.collect() }
     }
+}
+
+/// A row as it is on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    last: u64,
+    tallies: VecDeque<Tally>,
 }
 
 /// What has happened lately.
@@ -122,6 +143,26 @@ impl Default for Outcomes {
 }
 
 impl Outcomes {
+    /// Goes on with what was saved before this start; with nothing when that cannot be read.
+    pub(crate) fn of(saved: Option<Vec<u8>>, now: Timestamp) -> Self {
+        let outcomes = Self::default();
+        if let Some(Ok([minutes, hours])) = saved.map(|octets| serde_json::from_slice::<[Saved; 2]>(&octets))
+        {
+            let mut kept = outcomes.0.lock();
+            kept.minutes.go_on(minutes, now);
+            kept.hours.go_on(hours, now);
+        }
+        outcomes
+    }
+
+    pub(crate) fn saved(&self) -> Vec<u8> {
+        let rows = {
+            let kept = self.0.lock();
+            [kept.minutes.saved(), kept.hours.saved()]
+        };
+        serde_json::to_vec(&rows).unwrap_or_default()
+    }
+
     /// The counters stand like this now.
     fn record(&self, counters: Tally, now: Timestamp) {
         let mut kept = self.0.lock();
@@ -146,10 +187,20 @@ fn counters(site: &Site) -> Tally {
 /// Looks at the counters for as long as it is let.
 pub(crate) async fn keep(site: Arc<Site>) {
     let mut looks = tokio::time::interval(LOOK);
-    loop {
+    for look in 1u32.. {
         looks.tick().await;
-        site.outcomes.record(counters(&site), clock::wall());
+        look_at_counters(&site);
+        if look.is_multiple_of(LOOKS_UNTIL_SAVED) {
+            let site = Arc::clone(&site);
+            // A folder that cannot be written is told of by the journal.
+            let _ = tokio::task::spawn_blocking(move || site.save_outcomes()).await;
+        }
     }
+}
+
+/// Adds what has happened since the last look.
+pub(crate) fn look_at_counters(site: &Site) {
+    site.outcomes.record(counters(site), clock::wall());
 }
 
 /// How long a step is.
@@ -195,7 +246,7 @@ pub(crate) async fn outcomes(
     State(site): State<Arc<Site>>,
     Parameters(Span { by }): Parameters<Span>,
 ) -> Result<Json<Series>, Problem> {
-    site.outcomes.record(counters(&site), clock::wall());
+    look_at_counters(&site);
     let kept = site.outcomes.0.lock();
     Ok(Json(match by {
         By::Minute => kept.minutes.view(),
@@ -244,5 +295,25 @@ mod tests {
         assert_eq!(steps.tallies, [delivered(11), delivered(12), delivered(14)]);
         steps.add(delivered(7), Timestamp(u64::MAX / 2));
         assert_eq!(steps.tallies, [delivered(0), delivered(0), delivered(7)]);
+    }
+
+    #[test]
+    fn a_start_goes_on_with_what_was_saved_and_not_with_a_time_to_come() {
+        let now = Timestamp(100 * HOUR_MS);
+        let outcomes = Outcomes::default();
+        outcomes.record(delivered(3), now);
+        let saved = outcomes.saved();
+        let later = Timestamp(now.0 + 2 * MINUTE_MS);
+        let again = Outcomes::of(Some(saved.clone()), later);
+        again.record(delivered(4), later);
+        let deliveries = |outcomes: &Outcomes| {
+            let kept = outcomes.0.lock();
+            let row = |steps: &Steps| steps.tallies.iter().map(|tally| tally.delivered).collect::<Vec<_>>();
+            (row(&kept.minutes), row(&kept.hours))
+        };
+        assert_eq!(deliveries(&again), (vec![3, 0, 4], vec![7]));
+        for (saved, now) in [(Some(saved), Timestamp(0)), (Some(b"[]".to_vec()), later), (None, later)] {
+            assert_eq!(deliveries(&Outcomes::of(saved, now)), (Vec::new(), Vec::new()));
+        }
     }
 }

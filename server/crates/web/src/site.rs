@@ -10,10 +10,11 @@ use hooks::KeyValue;
 use queue::{Store, StoreError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tracing::debug;
 
 use crate::history::History;
 use crate::idempotency::Keys;
-use crate::outcomes::Outcomes;
+use crate::outcomes::{self, Outcomes};
 use crate::problem::Problem;
 use crate::rates::Rate;
 
@@ -59,11 +60,12 @@ impl Site {
     /// A site that answers by these options.
     pub fn new(options: Options, parts: Parts) -> Self {
         let now = clock::now();
+        let outcomes = Outcomes::of(parts.history.take_outcomes(), clock::wall());
         Self {
             services: parts.services,
             history: parts.history,
             keys: Keys::new(parts.keys),
-            outcomes: Outcomes::default(),
+            outcomes,
             requests: Rate::per_minute("requests-per-minute", options.requests_per_minute, now),
             failures: Rate::per_minute("failed-tokens-per-minute", options.failed_tokens_per_minute, now),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
@@ -76,6 +78,24 @@ impl Site {
         self.requests.replace(options.requests_per_minute);
         self.failures.replace(options.failed_tokens_per_minute);
         self.options.store(Arc::new(options));
+    }
+
+    /// Saves what a start is to know of; nothing that happens later is. May wait for the disk.
+    pub fn close(&self) {
+        outcomes::look_at_counters(self);
+        self.save_outcomes();
+        if let Some(journal) = &self.history.journal {
+            journal.close();
+        }
+    }
+
+    /// May wait for the disk.
+    pub(crate) fn save_outcomes(&self) {
+        if let Some(journal) = &self.history.journal
+            && let Err(error) = journal.save_outcomes(&self.outcomes.saved())
+        {
+            debug!(%error, "what was counted over time cannot be saved");
+        }
     }
 
     pub(crate) fn options(&self) -> Arc<Options> {

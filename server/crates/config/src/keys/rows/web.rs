@@ -1,13 +1,13 @@
 //! The rows of the tables about what is answered over HTTP.
 
-use super::{COUNT, FLAG, TEXT, key, optional, required};
+use super::{COUNT, FLAG, SIZE, TEXT, key, optional, required};
 use crate::keys::Section;
 
 pub(super) const WEB: Section = Section {
     name: "web",
     written: "`[web]`",
     doc: "The page for the postmaster and the API over HTTP, `POST /v1/messages` included. Whoever asks needs a token of \
-          `[[api-token]]`. A change of `bind` needs a restart.",
+          `[[api-token]]`. A change of `bind` or `history-size` needs a restart.",
     keys: &[
         optional(
             "bind",
@@ -33,6 +33,13 @@ pub(super) const WEB: Section = Section {
             COUNT,
             "10",
             "Requests of an address with a token that is wrong; over it 429, whatever the token. 0 is no limit.",
+        ),
+        key(
+            "history-size",
+            SIZE,
+            "\"8 MiB\"",
+            "Octets in the folder `history` of the data directory, so that a start still knows what became of the last messages. It is not \
+             synced: a crash of the machine may cost the end of it. 0 keeps it in memory alone.",
         ),
     ],
 };
