@@ -92,20 +92,53 @@ def accessible(view):
     assert not faults, f"{view}: {faults}"
 
 
-# Signing in: a wrong token says so, the right one leads in.
+LOOKS = [("light", 1280, 900, "light"), ("dark", 1280, 900, "dark"), ("telephone", 390, 844, "light"), ("telephone-dark", 390, 844, "dark")]
+
+
+def looks(what):
+    """Pictures in every look, and what holds in each."""
+    for name, width, height, scheme in LOOKS:
+        emulate(width, height, scheme)
+        picture(f"{what}-{name}")
+        fits(f"{what}-{name}")
+        accessible(f"{what}-{name}")
+    emulate(1280, 900, "light")
+
+
+def kept():
+    """Every text that the browser keeps for this page."""
+    return driver.execute_script("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+
+
+# Without a token there is a way in and nothing to see, whatever view is asked for.
 emulate(1280, 900, "light")
-driver.get(address)
+for view in ["", "#/queue", f"#/message/{message}"]:
+    driver.get(f"{address}/{view}")
+    find("#token")
+    until("the way in", lambda: "Sign in" in said() and "elsewhere.example" not in said())
+looks("sign-in")
+# Nothing typed is no try; a wrong token says so, and leaves the field for the next one.
+find("button[type=submit]").click()
+assert "wrong" not in said() and driver.find_elements(By.CSS_SELECTOR, "#token:invalid"), said()
 find("#token").send_keys("wax_wrong")
 find("button[type=submit]").click()
 until("a wrong token to be refused", lambda: "wrong" in said())
-picture("sign-in")
-accessible("sign-in")
+assert driver.execute_script("return document.activeElement.id") == "token"
+assert "wax_wrong" not in kept(), kept()
+looks("sign-in-refused")
 find("#token").send_keys(token)
 find("button[type=submit]").click()
+# The way leads to what was asked for before.
+until("the message", lambda: len(driver.find_elements(By.CSS_SELECTOR, ".steps li")) > 0)
+find("a[href='#/queue']").click()
+until("the queue", lambda: "elsewhere.example" in said())
+driver.refresh()
+until("the queue, without being asked again", lambda: "elsewhere.example" in said())
+go("")
 until("the overview", lambda: "What became of mail" in said())
 assert driver.execute_script("return document.getElementById('host').innerText") == "mx.example.org"
 
-for name, width, height, scheme in [("light", 1280, 900, "light"), ("dark", 1280, 900, "dark"), ("telephone", 390, 844, "light"), ("telephone-dark", 390, 844, "dark")]:
+for name, width, height, scheme in LOOKS:
     emulate(width, height, scheme)
     for view in VIEWS:
         go(view)
@@ -154,7 +187,10 @@ assert not faults, faults
 
 find("#leave").click()
 until("the way out", lambda: "Sign in" in said())
-driver.refresh()
-until("it to last", lambda: "Sign in" in said())
+assert token not in kept(), kept()
+for again in [driver.refresh, driver.back]:
+    again()
+    until("it to last", lambda: "Sign in" in said() and "elsewhere.example" not in said())
+looks("signed-out")
 driver.quit()
 print("looked at", len(VIEWS) * 4, "pages")

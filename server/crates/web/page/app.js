@@ -33,7 +33,7 @@ function frame(isIn) {
 function enter(why) {
   stop();
   frame(false);
-  const field = h("input", { id: "token", name: "token", type: "password", autocomplete: "current-password", required: true, spellcheck: "false", "aria-describedby": "why" });
+  const field = h("input", { id: "token", name: "token", type: "password", autocomplete: "current-password", required: true, spellcheck: "false", "aria-describedby": "why", "aria-invalid": why ? "true" : null });
   const go = async (event) => {
     event.preventDefault();
     token.set(field.value.trim());
@@ -42,7 +42,7 @@ function enter(why) {
   main.replaceChildren(h("section", { class: "sheet enter", "aria-label": "Sign in" },
     h("h1", {}, "Postmaster"),
     h("p", { class: "soft" }, "Sign in with a token of the scope ", h("code", {}, "admin"), " or ", h("code", {}, "read"), ". ", h("code", {}, "waxwing token new"), " makes one."),
-    h("form", { class: "sheet-form", onsubmit: go }, h("label", { for: "token" }, "Token", field), h("p", { id: "why", class: "fault" }, why ?? ""), h("button", { class: "primary", type: "submit" }, "Sign in"))));
+    h("form", { class: "sheet-form", onsubmit: go }, h("label", { for: "token" }, "Token", field), h("p", { id: "why", class: "fault", role: "alert" }, why ?? ""), h("button", { class: "primary", type: "submit" }, "Sign in"))));
   field.focus();
 }
 
@@ -111,8 +111,10 @@ async function start() {
     document.getElementById("host").textContent = status.hostname;
     document.body.classList.toggle("reads-only", mine.scope !== "admin");
   } catch (error) {
-    token.forget();
-    return enter(error.status === 403 ? "This token may not look at the server." : error.message);
+    // What fails for another reason may go with the same token later.
+    if ([401, 403].includes(error.status)) token.forget();
+    const why = { 401: "This token is wrong.", 403: "This token may not look at the server." };
+    return enter(why[error.status] ?? error.message);
   }
   current.hash = null;
   await look();
