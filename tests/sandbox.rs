@@ -1,8 +1,10 @@
 //! What a running server may touch: its own files, where the kernel has Landlock.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
 
-use crate::harness::{Server, Setup, message, wait_until};
+use crate::harness::{Server, Setup, message, python, run, wait_until};
 
 /// Whether this kernel restricted the server; where it cannot, the log must say so.
 fn is_restricted(server: &Server) -> bool {
@@ -88,4 +90,57 @@ fn without_landlock_a_reload_may_lead_anywhere() {
     assert_eq!(reloaded.code, 0, "{}", reloaded.err);
     server.client().sends("ann@example.com", &["eve@late.example"], message("anywhere"));
     wait_until("the Maildir outside", || elsewhere.path().join("eve/new").exists());
+}
+
+/// A server that becomes nobody, and has a copy of /etc in the setup's folder as its own. Nothing where that cannot be had.
+fn with_its_own_etc() -> Option<Setup> {
+    let can = rustix::process::geteuid().is_root()
+        && run(Command::new("unshare").args(["-m", "mount", "--bind", "/etc", "/etc"])).code == 0;
+    if !can {
+        println!("only root can mount: not run");
+        return None;
+    }
+    let setup = Setup::new().set("process", "user = \"nobody\"");
+    fs::set_permissions(setup.path(""), Permissions::from_mode(0o755)).expect("its mode");
+    chown(setup.path("mail"), Some(65_534), None).expect("its owner");
+    let etc = setup.path("etc");
+    fs::create_dir(&etc).expect("a folder");
+    run(Command::new("cp").args(["-a", "/etc/."]).arg(&etc));
+    let name_servers = fs::read("/etc/resolv.conf").expect("the name servers");
+    fs::remove_file(etc.join("resolv.conf")).expect("the name servers");
+    fs::write(etc.join("resolv.conf"), name_servers).expect("the name servers");
+    let script = format!("mount --bind '{}' /etc && exec \"$@\"", etc.display());
+    let socket = setup.path("run/submission.sock").display().to_string();
+    let setup = setup.set("sendmail", &format!("socket = \"{socket}\""));
+    Some(setup.launched_by(&["unshare", "-m", "sh", "-c", &script, "sh"]))
+}
+
+#[test]
+fn what_the_system_replaces_stays_readable_and_keeps_no_server_from_beginning_anew() {
+    let Some(setup) = with_its_own_etc() else { return };
+    let server = setup.start();
+    let calls = || {
+        let script = r#"
+import os, socket, sys
+os.setgroups([]); os.setgid(1); os.setuid(1)
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile("rwb")
+f.readline(); f.write(b"EHLO here\r\nQUIT\r\n"); f.flush(); f.read()
+"#;
+        python(script, &[&setup.path("run/submission.sock").display().to_string()]);
+        server.logged(&["authenticated", "user=daemon"]).len()
+    };
+    assert_eq!(calls(), 1, "{}", server.log());
+    for name in ["passwd", "group", "resolv.conf", "hosts", "nsswitch.conf"] {
+        let (there, new) = (setup.path("etc").join(name), setup.path("etc/replaced"));
+        fs::copy(&there, &new).expect("another file");
+        fs::rename(&new, &there).expect("its name");
+    }
+    assert_eq!(calls(), 2, "a user is known by the name in the new file: {}", server.log());
+    for command in ["reload", "restart"] {
+        let output = setup.command(&[command]);
+        assert_eq!(output.code, 0, "{command}: {}{}", output.err, server.log());
+    }
+    server.client().sends("ann@example.com", &["alice@example.org"], message("anew"));
+    setup.mailbox("alice").with("Subject: anew");
+    server.stops();
 }

@@ -212,7 +212,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         ("sendmail: socket, drop-dir, mode and group", old.submission != new.submission),
         ("web.bind", old.web.bind != new.web.bind),
         ("web.history-size", old.web.history_octets != new.web.history_octets),
-        ("sendmail: socket, mode and group", old.submission != new.submission),
         ("process", old.process != new.process),
     ];
     changes.iter().filter(|(_, differs)| *differs).map(|(what, _)| (*what).to_owned()).collect()

@@ -2,8 +2,9 @@
 //!
 //! A plugin or a parser that gets out of hand then finds no other files to read or write, and no program to run but what lies beside the
 //! server's own, unless the configuration hands mail to one. The rule is for the folder, as an upgrade puts another file in the place of the
-//! program. Sockets are not touched by this. The rules hold for the thread that makes them and for those that it starts, so they are made while there is one, and
-//! nothing can widen them: a reload that leads to other places has to be a restart.
+//! program; and so is that for `/etc`, whose files may be read by name, unless the server stays root. Sockets are not touched by this. The rules
+//! hold for the thread that makes them and for those that it starts, so they are made while there is one, and nothing can widen them: a reload
+//! that leads to other places has to be a restart.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -134,6 +135,10 @@ fn restrict(places: &[Place]) -> Result<RulesetStatus, RulesetError> {
         .add_rules(rules(own_folders().iter().map(PathBuf::as_path).collect(), reading | AccessFs::Execute))?
         .add_rules(rules(SYSTEM_READS.iter().map(Path::new).collect(), reading))?
         .add_rules(rules(
+            replaced_within().iter().map(PathBuf::as_path).collect(),
+            AccessFs::ReadFile.into(),
+        ))?
+        .add_rules(rules(
             SYSTEM_WRITES.iter().map(Path::new).collect(),
             AccessFs::ReadFile | AccessFs::WriteFile,
         ))?
@@ -146,6 +151,17 @@ fn own_folders() -> Vec<PathBuf> {
     let own = std::env::current_exe().ok();
     let files = own.into_iter().chain(LOADERS.iter().map(PathBuf::from));
     files.filter_map(|file| file.canonicalize().ok()?.parent().map(Path::to_owned)).collect()
+}
+
+/// Where the system puts new files in the place of those that its libraries read: a rule is for the file that is there, and a new user or
+/// another network makes another. Nothing can be listed. Root alone could read what is secret in `/etc`; so it keeps to the files of the start.
+fn replaced_within() -> Vec<PathBuf> {
+    let etc = PathBuf::from("/etc");
+    let name_servers = Path::new("/etc/resolv.conf").canonicalize().ok();
+    let elsewhere = name_servers.as_deref().and_then(Path::parent).filter(|folder| *folder != etc);
+    let elsewhere = elsewhere.map(Path::to_owned);
+    let etc = (!nix::unistd::geteuid().is_root()).then_some(etc);
+    etc.into_iter().chain(elsewhere).collect()
 }
 
 /// A rule is about a folder that is there, so one that is to be written to is made.
