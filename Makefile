@@ -6,7 +6,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help run build test plugins release install deb book package-test interop bench torture fuzz audit lint clean
+.PHONY: help run build test plugins release install deb book package-test package-boot interop bench torture fuzz audit lint clean
 
 help:
 	@echo 'make run       build everything, start on 127.0.0.1:2525 with a small ready configuration'
@@ -15,6 +15,7 @@ help:
 	@echo 'make release   an optimised server, $(TARGET)/release/waxwing'
 	@echo 'make install   puts target/release/waxwing, its pages and its units under DESTDIR and PREFIX (/usr/local)'
 	@echo 'make deb       a Debian package of it, $(TARGET)/waxwing.deb'
+	@echo 'make package-test, package-boot   the package in a clean root, and its unit under a systemd in a container; as root'
 	@echo 'make book      the documentation as a book, $(TARGET)/book/index.html'
 	@echo 'make interop   the tests against other people's servers, clients and proxies'
 	@echo 'make bench     Waxwing, Postfix, Exim and Haraka on the same work: tables and plots in docs/benchmarks'
@@ -54,6 +55,10 @@ deb: release
 # In a clean root that debootstrap makes; as root.
 package-test: build
 	@packaging/test "$(TARGET)"
+
+# The unit for real, under a systemd that is booted in a container; as root.
+package-boot: build plugins
+	@packaging/boot "$(TARGET)"
 
 book:
 	@docs/build "$(TARGET)"

@@ -27,6 +27,27 @@ os.environ['NOTIFY_SOCKET'] = sys.argv[1]
 os.execv(sys.argv[2], sys.argv[2:])
 ";
 
+/// Takes away what a unit's filter of system calls takes (`~@privileged`: to give files away), and becomes the server. x86-64 alone.
+const CANNOT_GIVE_FILES_AWAY: &str = "import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+load, equal, answer = 0x20, 0x15, 0x06
+refused = [92, 93, 94, 260]  # chown, fchown, lchown, fchownat
+rules = [(load, 0, 0, 0)]
+rules += [(equal, len(refused) - nth, 0, number) for nth, number in enumerate(refused)]
+rules += [(answer, 0, 0, 0x7fff0000), (answer, 0, 0, 0x00050001)]  # allowed; EPERM
+octets = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *rule) for rule in rules))
+class Program(ctypes.Structure):
+    _fields_ = [('length', ctypes.c_ushort), ('rules', ctypes.c_void_p)]
+program = Program(len(rules), ctypes.addressof(octets))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0, ctypes.get_errno()
+try:
+    os.chown('.', -1, -1)
+except PermissionError:
+    os.execv(sys.argv[1], sys.argv[1:])
+sys.exit('the filter does not hold')
+";
+
 fn free_port() -> u16 {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     free.expect("a free port").port()
@@ -98,4 +119,14 @@ fn a_socket_that_is_no_tcp_socket_is_said() {
     let refused = run(setup.binary().args(["serve", "--config"]).arg(setup.config_file()));
     assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
     assert!(refused.err.contains("handed over"), "{}", refused.err);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_server_that_cannot_give_files_away_starts_all_the_same() {
+    let setup = Setup::new().launched_by(&["python3", "-c", CANNOT_GIVE_FILES_AWAY]);
+    let server = setup.start();
+    deliver(server.address(), "ann@example.com", &["alice@example.org"], message("without chown"));
+    setup.mailbox("alice").with("Subject: without chown");
+    assert!(setup.path("data/submission.sock").exists() && setup.path("data/drop").exists());
 }

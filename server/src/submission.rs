@@ -15,6 +15,8 @@ use anyhow::{Context, Result, bail};
 use config::{Config, OfPrograms, SubmissionSocket};
 use inbound::{Identity, Insider};
 use nix::unistd::{Uid, User};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -67,7 +69,10 @@ fn remove(socket: &StdListener) {
 
 /// Who may call.
 fn open_to(options: &SubmissionSocket) -> io::Result<()> {
-    chown(&options.path, None, options.group_id)?;
+    // A service manager may have taken away what this needs, and without a group nothing does.
+    if options.group_id.is_some() {
+        chown(&options.path, None, options.group_id)?;
+    }
     fs::set_permissions(&options.path, Permissions::from_mode(options.mode))
 }
 
@@ -82,7 +87,11 @@ fn make(options: &SubmissionSocket, config: &Config) -> Result<StdListener> {
         give(folder, config)?;
     }
     remove_stale(path)?;
-    let listener = StdListener::bind(path)?;
+    // It has its mode from the first moment on: who calls while the server starts is not told that it may not.
+    let before = umask(Mode::from_raw_mode(0o777 & !options.mode));
+    let bound = StdListener::bind(path);
+    umask(before);
+    let listener = bound?;
     give(path, config)?;
     open_to(options)?;
     Ok(listener)
