@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::json;
 
-use crate::harness::{Server, Setup, Smtp, USER, message, run, wait_until};
+use crate::harness::{Dns, NextHop, Server, Setup, Smtp, USER, message, run, wait_until};
 
 /// A second listener.
 fn listener(name: &str, bind: &str) -> String {
@@ -196,6 +196,41 @@ fn how_much_is_logged_changes_with_a_reload() {
     assert_eq!(server.logged(&["accepted"]).len(), before);
     setup.change("log", "format = \"json\"");
     assert_eq!(reloads(&setup)["needs-restart"], json!(["log.format"]));
+}
+
+#[test]
+fn other_name_servers_are_asked_from_a_reload_on() {
+    let (before, after) = (Dns::start(), Dns::start());
+    let first = NextHop::on("127.0.0.2:0".parse().expect("an address"));
+    let port = first.address.port();
+    let second = NextHop::on(format!("127.0.0.3:{port}").parse().expect("an address"));
+    // Each knows one domain, and has never heard of the other's.
+    for (dns, name, ip) in [(&before, "old.example", "127.0.0.2"), (&after, "new.example", "127.0.0.3")] {
+        dns.mx(name, 10, &format!("mx.{name}"));
+        dns.address_of(&format!("mx.{name}"), ip);
+    }
+    let mut setup = Setup::new()
+        .relays()
+        .hurries()
+        .set("dns", &format!("servers = [\"{}\"]", before.address))
+        .set("outbound", &format!("mx-port = {port}"));
+    let server = setup.start();
+    let send = |to: &str| {
+        server.client().sends("alice@example.org", &[to], message("by a name server"));
+    };
+    send("carl@old.example");
+    first.wait(1);
+    let text = setup.text().replace(&before.address.to_string(), &after.address.to_string());
+    std::fs::write(setup.config_file(), &text).expect("the configuration");
+    assert_eq!(setup.json(&["reload"])["needs-restart"], json!([]));
+    send("dora@new.example");
+    second.wait(1);
+    assert_eq!(first.received().len(), 1);
+    // What cannot be read is no name server.
+    setup.change("dns", "trust-anchor-file = \"gone.key\"");
+    setup.write();
+    let refused = setup.command(&["reload"]);
+    assert!(refused.code == 1 && refused.err.contains("gone.key"), "{}", refused.err);
 }
 
 #[test]

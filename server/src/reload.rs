@@ -44,6 +44,7 @@ pub(crate) struct Services {
     pub(crate) fetch: Arc<fetch::Fetch>,
     pub(crate) milters: Milters,
     pub(crate) transcripts: Arc<transcript::Hub>,
+    pub(crate) name_servers: Arc<dns::Current>,
     pub(crate) logging: Logging,
 }
 
@@ -103,23 +104,20 @@ impl Reloader {
             }
         };
         if let Some(path) = self.services.sandbox.lacks(&config) {
-            let error = format!(
+            return Err(counts_for_nothing(format!(
                 "{} is outside of what the server may touch since its start (process.landlock): restart it",
                 path.display()
-            );
-            tracing::error!(error, "the new configuration counts for nothing");
-            return Err(error);
+            )));
         }
         let forwarding = tokio::task::block_in_place(|| forwarding(&config));
         config.inbound.forwarding = forwarding.map_err(|error| format!("srs-secret: {error}"))?;
         config.outbound.tls = believe(config.outbound.authorities.clone()).await?;
         config.outbound.transcripts = Arc::clone(&self.services.transcripts);
+        let prepared = tokio::task::block_in_place(|| self.services.name_servers.prepare(&config.dns));
+        let name_servers = prepared.map_err(|error| counts_for_nothing(format!("dns: {error}")))?;
         // Accepts nothing before its listener's options count, and is closed again when what follows fails.
-        let doors = self.services.inbound.prepare(&config.inbound.listeners).map_err(|error| {
-            let error = cannot_listen(&error);
-            tracing::error!(error, "the new configuration counts for nothing");
-            error
-        })?;
+        let doors = self.services.inbound.prepare(&config.inbound.listeners);
+        let doors = doors.map_err(|error| counts_for_nothing(cannot_listen(&error)))?;
         self.services.certificates.replace(config.tls.clone()).await?;
         self.services.fetch.believe(config.outbound.tls.web_pki());
         self.services.certificates.renewals.replace(config.acme.clone());
@@ -131,6 +129,9 @@ impl Reloader {
         let authenticator = self.services.authenticator.with_options(config.authenticator);
         config.inbound.authenticator = Some(authenticator);
         self.services.logging.set_level(config.log.level);
+        if let Some(resolver) = name_servers {
+            self.services.name_servers.replace(resolver);
+        }
         self.services.inbound.replace_options(config.inbound);
         let moved = self.services.inbound.listen(doors);
         tell_listening(&mut std::io::stderr().lock(), &moved.opened);
@@ -147,6 +148,12 @@ impl Reloader {
         tracing::info!("the configuration was read again");
         Ok(Reloaded { refused, needs_restart, opened: named(&moved.opened), closed: named(&moved.closed) })
     }
+}
+
+/// Logs why the file that was read changes nothing.
+fn counts_for_nothing(error: String) -> String {
+    tracing::error!(error, "the new configuration counts for nothing");
+    error
 }
 
 /// Addresses as the answer has them.
@@ -196,7 +203,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let begins = |old: &Config, new: &Config| tells(old).iter().zip(tells(new)).any(|(was, is)| is && !was);
     let changes = [
         ("data-dir", old.data_dir != new.data_dir),
-        ("dns", format!("{:?}", old.dns) != format!("{:?}", new.dns)),
         ("the queue's room, and that of the plugins' key-value spaces", old.store != new.store),
         ("outbound.limits.deliveries", old.outbound.limits.deliveries != new.outbound.limits.deliveries),
         ("plugins.limits: instances, table-elements, or memory over 1 GiB", pool(old) != pool(new)),
@@ -237,6 +243,6 @@ mod tests {
         assert_eq!(needs_restart(&old, &config("[log]\nlevel = 'debug'\nformat = 'json'\n")), ["log.format"]);
         let many =
             config("[dns]\nretries = 1\n[outbound.limits]\ndeliveries = 3\n[queue]\nmax-entries = 4\n");
-        assert_eq!(needs_restart(&old, &many).len(), 3);
+        assert_eq!(needs_restart(&old, &many).len(), 2);
     }
 }

@@ -200,7 +200,8 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
     config.outbound.transcripts = Arc::clone(&transcripts);
     let started = clock::wall();
     let mut signals = Signals::listen()?;
-    let resolver: Arc<dyn dns::Resolver> = Arc::new(dns::Hickory::new(&config.dns).context("dns")?);
+    let name_servers = Arc::new(dns::Current::new(dns::Hickory::new(&config.dns).context("dns")?));
+    let resolver: Arc<dyn dns::Resolver> = name_servers.clone();
     let at_once = config.plugins.limits.http_requests_at_once;
     let trusted = config.outbound.tls.web_pki();
     let fetch = Arc::new(fetch::Fetch::new(Arc::clone(&resolver), trusted, fetch::Options { at_once }));
@@ -263,6 +264,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         fetch,
         milters: milters.clone(),
         transcripts: Arc::clone(&transcripts),
+        name_servers,
         logging,
     };
     let (web_options, drop_options) = (web_options(&config), drops::Options::of(&config));

@@ -27,7 +27,7 @@ use crate::proven::{Proven, Tlsa};
 use crate::resolver::{BoxFuture, DnsError, Mx, Resolver};
 
 /// Whom to ask, how long, and how much to remember.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Asked with their ports; empty: those of the system's resolv.conf.
     pub servers: Vec<SocketAddr>,
@@ -83,6 +83,26 @@ pub struct Hickory {
     validator: Option<Validator>,
     /// For one question with all its tries.
     patience: Duration,
+    made_of: MadeOf,
+}
+
+/// What makes one resolver another than the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct MadeOf {
+    options: Options,
+    /// Their ports too.
+    servers: Vec<(IpAddr, Vec<u16>)>,
+    /// What the file of trust anchors holds.
+    anchors: Option<Vec<u8>>,
+}
+
+impl MadeOf {
+    fn new(options: &Options) -> Result<Self, SetupError> {
+        let anchors = options.trust_anchor_file.as_ref().and_then(|file| std::fs::read(file).ok());
+        let ports = |server: &NameServerConfig| server.connections.iter().map(|one| one.port).collect();
+        let servers = servers(options)?.iter().map(|server| (server.ip, ports(server))).collect();
+        Ok(Self { options: options.clone(), servers, anchors })
+    }
 }
 
 impl Hickory {
@@ -100,7 +120,18 @@ impl Hickory {
                 Some(Validator::new(resolver, wanted == Some(true), patience))
             }
         };
-        Ok(Self { resolver: build(options, None)?, validator, patience })
+        let made_of = MadeOf::new(options)?;
+        Ok(Self { resolver: build(options, None)?, validator, patience, made_of })
+    }
+
+    /// A resolver by other options, unless it would be the same one.
+    pub(crate) fn other(&self, options: &Options) -> Result<Option<Self>, SetupError> {
+        match MadeOf::new(options) {
+            Ok(made_of) if made_of == self.made_of => Ok(None),
+            // Those of the system cannot be read now: what is known of them still holds.
+            Err(_) if *options == self.made_of.options => Ok(None),
+            _ => Self::new(options).map(Some),
+        }
     }
 
     /// The validator, when there is one and what it needs is handed out.

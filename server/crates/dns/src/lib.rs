@@ -1,7 +1,7 @@
 //! DNS as the other rooms ask it: MX, addresses, TXT, PTR and TLSA, with failures that say whether asking again may
 //! help, and with what DNSSEC says where that matters.
 //!
-//! Only this crate names the resolver library. [`Hickory`] asks real servers; tests script their answers with
+//! Only this crate names the resolver library. [`Hickory`] asks real servers, and [`Current`] is the one of now; tests script their answers with
 //! [`Fake`].
 //!
 //! What DANE rests on is asked through a second resolver, which validates ([`Resolver::mx_proven`] and its like); all other
@@ -14,12 +14,14 @@
 //! several answers, the last one is not checked for a wildcard that a closer name should have hidden; MX records and addresses that
 //! a wildcard makes in a zone with NSEC are insecure, as the library cannot validate them.
 
+mod current;
 mod fake;
 mod hickory;
 mod names;
 mod proven;
 mod resolver;
 
+pub use current::Current;
 pub use fake::Fake;
 pub use hickory::{Hickory, Options, SetupError};
 pub use names::{MAX_PTR_NAMES, confirmed_name, dnsbl_name, reverse_name};

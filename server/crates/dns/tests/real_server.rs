@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dns::{DnsError, Hickory, Mx, Options, Resolver, confirmed_name};
+use dns::{Current, DnsError, Hickory, Mx, Options, Resolver, confirmed_name};
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -227,4 +227,22 @@ async fn answers_are_remembered_for_as_long_as_they_live() {
         "what is not there, too"
     );
     assert_eq!((asked("brief.example").await, asked("brief.example").await), (1, 1), "a lifetime of 0");
+}
+
+#[tokio::test]
+async fn another_resolver_takes_the_place_and_the_same_one_keeps_what_it_remembers() {
+    let (first, second) = (Server::start().await, Server::start().await);
+    let options = |server: &Server| Options { servers: vec![server.address], ..Options::default() };
+    let current = Current::new(first.resolver());
+    let asked = |server: &Server| server.questions.load(Ordering::SeqCst);
+    assert_eq!(current.ptr(ip("192.0.2.1")).await.unwrap(), ["mail.example.org"]);
+    assert!(asked(&first) > 0 && asked(&second) == 0);
+    assert!(current.prepare(&options(&first)).unwrap().is_none());
+    let next = current.prepare(&options(&second)).unwrap();
+    let before = asked(&first);
+    current.replace(next.expect("other servers"));
+    assert_eq!(current.ptr(ip("192.0.2.1")).await.unwrap(), ["mail.example.org"]);
+    assert!(asked(&first) == before && asked(&second) > 0);
+    let nowhere = Options { trust_anchor_file: Some("/no/such/file".into()), ..options(&second) };
+    assert!(current.prepare(&nowhere).is_err());
 }

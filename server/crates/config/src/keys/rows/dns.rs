@@ -6,7 +6,7 @@ use crate::keys::Section;
 pub(super) const DNS: Section = Section {
     name: "dns",
     written: "`[dns]`",
-    doc: "Whom to ask, how long, and how much to remember. A change needs a restart.",
+    doc: "Whom to ask, how long, and how much to remember. A reload asks those that are named by then, `resolv.conf` included.",
     keys: &[
         optional(
             "servers",
