@@ -40,6 +40,17 @@ fn names(setup: &Setup) -> Vec<String> {
     names
 }
 
+/// Left although a server runs: somebody else's configuration names a socket that is not there.
+fn leaves_beside(setup: &Setup, arguments: &[&str], input: &str) {
+    let other = setup.path("other.toml");
+    let text = fs::read_to_string(setup.config_file()).expect("the configuration");
+    let places = format!("[sendmail]\nsocket = \"gone.sock\"\ndrop-dir = \"{}\"\n", folder(setup).display());
+    fs::write(&other, text + &places).expect("a configuration");
+    let mut command = setup.binary();
+    command.arg("sendmail").arg("-C").arg(&other).args(arguments);
+    assert_eq!(run_with_input(&mut command, input.as_bytes()).code, 0);
+}
+
 #[test]
 fn what_was_sent_while_the_server_was_down_arrives_through_the_same_plugins_when_it_is_there() {
     let rule = r#"settings = { rules = [{ add = { X-Waxwing = "by {listener}" } }] }"#;
@@ -58,14 +69,7 @@ fn what_was_sent_while_the_server_was_down_arrives_through_the_same_plugins_when
     }
     wait_until("the file to go", || names(&setup).is_empty());
 
-    // Left beside a server that runs: somebody else's configuration names a socket that is not there.
-    let other = setup.path("other.toml");
-    let text = fs::read_to_string(setup.config_file()).expect("the configuration");
-    let places = format!("[sendmail]\nsocket = \"gone.sock\"\ndrop-dir = \"{}\"\n", folder(&setup).display());
-    fs::write(&other, text + &places).expect("a configuration");
-    let mut command = setup.binary();
-    command.arg("sendmail").arg("-C").arg(&other).arg("dave");
-    assert_eq!(run_with_input(&mut command, b"Subject: beside\n\nx\n").code, 0);
+    leaves_beside(&setup, &["dave"], "Subject: beside\n\nx\n");
     setup.mailbox("dave").with("Subject: beside");
     drop(server);
 }
@@ -139,6 +143,17 @@ fn what_is_put_off_waits_in_the_folder_and_is_sent_by_the_next_server() {
     let _server = full.start();
     full.mailbox("alice").with("Subject: patient");
     wait_until("the file to go", || names(&full).is_empty());
+}
+
+#[test]
+fn a_server_with_no_session_to_give_takes_it_when_it_has_one() {
+    let setup = Setup::new().set("limits", "sessions = 1");
+    let server = setup.start();
+    let mut only = server.client();
+    leaves_beside(&setup, &["alice"], "Subject: when there is room\n\nx\n");
+    server.logs(&["nothing is taken from the folder for the moment"]);
+    only.asks("QUIT", "221");
+    setup.mailbox("alice").with("Subject: when there is room");
 }
 
 #[test]

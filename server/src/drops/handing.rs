@@ -47,7 +47,8 @@ impl Taker {
     fn submit(&self, owner: &Owner, order: &Order, left: &Left, is_given_up: bool) -> End {
         let session = match self.begin(&owner.name) {
             Ok(session) => session,
-            Err(Broken::Refused(reply)) if !reply.is_transient() => {
+            Err(NotBegun::Busy(why)) => return End::Busy(why),
+            Err(NotBegun::Broken(Broken::Refused(reply))) if !reply.is_transient() => {
                 return match Domain::parse(&self.options.domain).map_err(|error| error.to_string()) {
                     Ok(host) => match owner.letter(order, left, &host) {
                         Ok(letter) => {
@@ -59,7 +60,7 @@ impl Taker {
                     Err(why) => End::Later(why, None),
                 };
             }
-            Err(broken) => return End::Later(broken.to_string(), None),
+            Err(NotBegun::Broken(broken)) => return End::Later(broken.to_string(), None),
         };
         let host = session.server_name().clone();
         let mut letter = match owner.letter(order, left, &host) {
@@ -96,20 +97,21 @@ impl Taker {
     }
 
     /// Begins a session of this user's, and speaks with it.
-    fn begin(&self, user: &str) -> Result<Handover, Broken> {
-        let (ours, theirs) = UnixStream::pair()?;
-        theirs.set_nonblocking(true)?;
+    fn begin(&self, user: &str) -> Result<Handover, NotBegun> {
+        let busy = |error: &dyn std::fmt::Display| NotBegun::Busy(error.to_string());
+        let (ours, theirs) = UnixStream::pair().map_err(|error| busy(&error))?;
+        theirs.set_nonblocking(true).map_err(|error| busy(&error))?;
         let insider = Insider {
             listener: config::OF_PROGRAMS.into(),
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             identity: Identity::System(user.to_owned()),
         };
         let begun = self.runtime.block_on(async {
-            let theirs = tokio::net::UnixStream::from_std(theirs)?;
-            self.inbound.begin(theirs, insider).map_err(Broken::Refused)
+            let theirs = tokio::net::UnixStream::from_std(theirs).map_err(|error| busy(&error))?;
+            self.inbound.begin(theirs, insider).map_err(|reply| busy(&reply))
         });
         begun?;
-        Handover::begin(ours)
+        Handover::begin(ours).map_err(NotBegun::Broken)
     }
 
     /// Has the sender told of the refusals; the others wait.
@@ -155,6 +157,14 @@ impl Taker {
             Err(error) => waits([later, told].concat(), &error.to_string()),
         }
     }
+}
+
+/// Why there is no session.
+enum NotBegun {
+    /// The server has none to give now, whoever asks.
+    Busy(String),
+    /// It gives this user none.
+    Broken(Broken),
 }
 
 /// Whose a file is.

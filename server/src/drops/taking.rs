@@ -18,7 +18,7 @@ use super::{ASIDE, BEGUN};
 const EVERY: Duration = Duration::from_secs(5);
 /// Files that are taken before the folder is looked at again.
 pub(super) const AT_ONCE: usize = 1000;
-/// Files that are waited for; one more is set aside.
+/// Files whose next attempt is remembered; what is beyond is tried at each look, unless somebody had a copy.
 const MAX_WAITING: usize = 10_000;
 /// The pause after a first refusal for now; each one after it is twice as long, up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(1800));
@@ -83,7 +83,16 @@ pub(super) enum End {
     /// Later, for these; for all when nothing.
     Later(String, Option<Vec<Recipient>>),
     Aside(String),
+    /// The server takes nothing for the moment.
+    Busy(String),
     Gone,
+}
+
+/// What came of a look at one file.
+enum Came {
+    Removed,
+    Stays,
+    Busy,
 }
 
 pub(super) struct Taker {
@@ -126,13 +135,20 @@ impl Taker {
             warn!(%path, count = found.aside, "files are set aside here: the log of when that was says why");
         }
         self.aside = found.aside;
-        let is_full = found.names.len() == AT_ONCE;
+        let mut is_full = found.names.len() == AT_ONCE;
         let mut is_changed = false;
         for name in found.names {
             if !matches!(self.stop.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
                 return Ok(false);
             }
-            is_changed |= self.take_and_note(&name);
+            match self.take_and_note(&name) {
+                Came::Removed => is_changed = true,
+                Came::Stays => {}
+                Came::Busy => {
+                    is_full = false;
+                    break;
+                }
+            }
         }
         if is_changed {
             self.folder.sync()?;
@@ -140,37 +156,47 @@ impl Taker {
         Ok(is_full)
     }
 
-    /// Whether something was removed.
-    fn take_and_note(&mut self, name: &str) -> bool {
+    fn take_and_note(&mut self, name: &str) -> Came {
         // A name that can be changed is one that can be removed: nothing is sent that would be found again and again.
         let begun = match self.folder.rename(name, BEGUN) {
             Ok(begun) => begun,
             Err(error) => {
                 warn!(file = name, %error, "cannot be taken");
                 self.wait_for(name.to_owned());
-                return false;
+                return Came::Stays;
             }
         };
         let before = self.waiting.remove(&begun).unwrap_or_default();
         match self.take(&begun, before.left.as_deref()) {
-            End::Gone => false,
+            End::Gone => Came::Stays,
             End::Taken => match self.folder.remove(&begun) {
-                Ok(()) => true,
+                Ok(()) => Came::Removed,
                 Err(error) => {
                     error!(file = begun, %error, "was taken and cannot be removed; it would be sent again after a restart");
                     self.waiting.insert(begun, Waiting::default());
-                    false
+                    Came::Stays
                 }
             },
-            End::Later(why, left) if self.waiting.len() < MAX_WAITING => {
-                info!(file = begun, why, "is not taken yet, and tried again");
-                self.waiting.insert(begun.clone(), Waiting { left: left.or(before.left), ..before });
-                self.wait_for(begun);
-                false
+            End::Busy(why) => {
+                info!(why, "nothing is taken from the folder for the moment");
+                if before.attempts > 0 {
+                    self.waiting.insert(begun, Waiting { due: Some(clock::now()), ..before });
+                }
+                Came::Busy
             }
-            End::Later(why, _) | End::Aside(why) => {
+            End::Later(why, left) => {
+                info!(file = begun, why, "is not taken yet, and tried again");
+                let left = left.or(before.left);
+                // Whoever had a copy is remembered, lest there be a second one.
+                if left.is_some() || self.waiting.len() < MAX_WAITING {
+                    self.waiting.insert(begun.clone(), Waiting { left, ..before });
+                    self.wait_for(begun);
+                }
+                Came::Stays
+            }
+            End::Aside(why) => {
                 self.set_aside(&begun, &why);
-                false
+                Came::Stays
             }
         }
     }
