@@ -170,8 +170,11 @@ fn end_of_block(message: &[u8]) -> Option<usize> {
     memmem::find(message, b"\r\n\r\n").map(|at| at + 2)
 }
 
+/// Fields of a header block, mostly.
+const LIKELY_LINES: usize = 16;
+
 fn parse_lines(block: &[u8]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<Line> = Vec::with_capacity(LIKELY_LINES);
     let mut begin = 0;
     while begin < block.len() {
         let end = line_end(block, begin);

@@ -3,7 +3,7 @@
 //! Standards: RFC 5321 (4.4 trace information, 6.3 loop detection), RFC 3848 and RFC 6531 section 4.3
 //! (transmission types), RFC 8314 section 4.3 (the `tls` clause).
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::net::IpAddr;
 
@@ -13,6 +13,9 @@ use model::{Content, Domain, Mailbox, Piece, QueueId, ReversePath, Timestamp};
 use crate::date::format_date;
 use crate::header_block::HeaderBlock;
 use crate::splice;
+
+/// Octets of a Received field, mostly.
+const FIELD_OCTETS: usize = 256;
 
 /// How a message came in: the `with` clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,25 +67,32 @@ pub struct Received<'a> {
 impl Received<'_> {
     /// The field, folded, with its CRLF.
     pub fn to_field(&self) -> String {
-        let mut field = format!("Received: from {}", self.sanitised_helo());
+        let mut field = String::with_capacity(FIELD_OCTETS);
+        // Memory takes whatever is written.
+        let _ = self.write_field(&mut field);
+        field
+    }
+
+    fn write_field(&self, field: &mut String) -> fmt::Result {
+        write!(field, "Received: from {}", self.sanitised_helo())?;
         if let Some(peer) = self.peer {
             let literal = Domain::from(peer);
             match self.peer_name {
-                Some(name) => field += &format!(" ({} {literal})", sanitise(name)),
-                None => field += &format!(" ({literal})"),
+                Some(name) => write!(field, " ({} {literal})", sanitise(name))?,
+                None => write!(field, " ({literal})")?,
             }
         }
-        field += &format!("\r\n\tby {} with {} id {}", self.by, self.with, self.id);
+        write!(field, "\r\n\tby {} with {} id {}", self.by, self.with, self.id)?;
         //= RFC 5321 section 4.4: "for" shows one recipient at most, lest the others learn of a blind copy.
         if let [recipient] = self.recipients
             && (self.with.utf8 || recipient.is_ascii())
         {
-            field += &format!("\r\n\tfor <{recipient}>");
+            write!(field, "\r\n\tfor <{recipient}>")?;
         }
         if let Some(cipher) = self.tls_cipher {
-            field += &format!("\r\n\ttls {}", sanitise(cipher));
+            write!(field, "\r\n\ttls {}", sanitise(cipher))?;
         }
-        field + &format!(";\r\n\t{}\r\n", format_date(self.date))
+        write!(field, ";\r\n\t{}\r\n", format_date(self.date))
     }
 
     fn sanitised_helo(&self) -> String {

@@ -5,19 +5,20 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 /// A domain name, or an address literal in brackets; always lower case, without a trailing dot.
 ///
 /// At most 255 octets (RFC 5321 section 4.5.3.1.2), labels of 1 to 63 octets once they are written in ASCII. A name stays in the form that
-/// it came in, as not every peer can take U-labels; two forms of one name are equal.
+/// it came in, as not every peer can take U-labels; two forms of one name are equal. A clone is the same text in memory.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Domain {
-    text: Box<str>,
+    text: Arc<str>,
     /// In A-labels, where the text is not ASCII.
-    ascii: Option<Box<str>>,
+    ascii: Option<Arc<str>>,
 }
 
 /// Why a text is no [`Domain`].
@@ -54,7 +55,12 @@ impl Domain {
             if !name.split('.').all(is_ldh_label) {
                 return Err(DomainError::Label);
             }
-            return Ok(Self::of_ascii(name.to_ascii_lowercase()));
+            let is_lower = !name.bytes().any(|octet| octet.is_ascii_uppercase());
+            return Ok(if is_lower {
+                Self::of_ascii(name)
+            } else {
+                Self::of_ascii(name.to_ascii_lowercase())
+            });
         }
         // U-labels must survive the way to A-labels and back, or DNS could never be asked for them.
         let ascii = idna::domain_to_ascii(name).map_err(|_| DomainError::Label)?;
@@ -74,7 +80,7 @@ impl Domain {
         Ok(Self { text: unicode.into(), ascii: Some(ascii.into()) })
     }
 
-    fn of_ascii(text: String) -> Self {
+    fn of_ascii(text: impl Into<Arc<str>>) -> Self {
         Self { text: text.into(), ascii: None }
     }
 
@@ -169,7 +175,7 @@ impl TryFrom<String> for Domain {
 
 impl From<Domain> for String {
     fn from(domain: Domain) -> Self {
-        domain.text.into_string()
+        domain.as_str().to_owned()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Mailboxes and the two paths of an envelope (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +11,11 @@ use crate::{Domain, DomainError};
 
 /// `local-part@domain`. The local part is kept without its quotes and is written with them where they are needed.
 ///
-/// At most 64 octets of local part and 254 in all (RFC 5321 section 4.5.3.1, less the angle brackets).
+/// At most 64 octets of local part and 254 in all (RFC 5321 section 4.5.3.1, less the angle brackets). A clone is the same text in memory.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mailbox {
-    local: Box<str>,
+    local: Arc<str>,
     domain: Domain,
 }
 
@@ -60,7 +62,8 @@ impl Mailbox {
     /// Reads `local@domain` or `"quoted local"@domain`.
     pub fn parse(text: &str) -> Result<Self, MailboxError> {
         let (local, rest) = if text.starts_with('"') {
-            unquote(text)?
+            let (local, rest) = unquote(text)?;
+            (Cow::Owned(local), rest)
         } else {
             let at = text.rfind('@').ok_or(MailboxError::NoAt)?;
             let local = &text[..at];
@@ -70,7 +73,7 @@ impl Mailbox {
             if !is_dot_string(local) {
                 return Err(MailboxError::Local);
             }
-            (local.to_owned(), &text[at..])
+            (Cow::Borrowed(local), &text[at..])
         };
         let domain = rest.strip_prefix('@').ok_or(MailboxError::NoAt)?;
         Self::new(&local, Domain::parse(domain)?)

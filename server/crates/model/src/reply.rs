@@ -1,6 +1,7 @@
 //! SMTP replies and enhanced status codes (RFC 5321 section 4.2, RFC 3463).
 
 use std::fmt;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,12 @@ impl EnhancedStatus {
             || parts.next().filter(|digits| (1..=3).contains(&digits.len()))?.parse::<u16>().ok();
         let (subject, detail) = (number()?, number()?);
         Some(Self { class, subject, detail })
+    }
+
+    /// Octets of it when it is written.
+    fn octets(self) -> usize {
+        let digits = |number: u16| number.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
+        digits(self.class.into()) + digits(self.subject) + digits(self.detail) + 2
     }
 }
 
@@ -85,32 +92,36 @@ impl Reply {
     /// Appends the reply as it goes over the wire. `enhanced` says whether the status is written (RFC 2034).
     /// Control characters and line ends in the text cannot break the line; over-long lines are folded.
     pub fn write(&self, enhanced: bool, out: &mut Vec<u8>) {
-        let status = match self.status {
-            Some(status) if enhanced => format!("{status} "),
-            _ => String::new(),
-        };
-        let width = Self::MAX_LINE_OCTETS - status.len();
-        let mut lines = Vec::new();
-        for line in self.text.split('\n') {
-            fold(line.trim_end_matches('\r'), width, &mut lines);
-        }
-        for (nth, line) in lines.iter().enumerate() {
-            let separator = if nth + 1 == lines.len() { ' ' } else { '-' };
-            out.extend_from_slice(format!("{}{separator}{status}", self.code).as_bytes());
+        let status = self.status.filter(|_| enhanced);
+        let width = Self::MAX_LINE_OCTETS - status.map_or(0, |status| status.octets() + 1);
+        out.reserve(self.text.len() + 16);
+        let lines = self.text.split('\n').map(|line| line.trim_end_matches('\r'));
+        let mut lines = lines.flat_map(|line| folded(line, width)).peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_none() { ' ' } else { '-' };
+            // Memory takes whatever is written.
+            let _ = write!(out, "{}{separator}", self.code);
+            if let Some(status) = status {
+                let _ = write!(out, "{status} ");
+            }
             out.extend(line.bytes().map(|byte| if byte < b' ' || byte == 0x7f { b' ' } else { byte }));
             out.extend_from_slice(b"\r\n");
         }
     }
 }
 
-/// Cuts a line at `width` octets, never inside a character.
-fn fold<'a>(mut line: &'a str, width: usize, lines: &mut Vec<&'a str>) {
-    while line.len() > width {
-        let cut = (0..=width).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(width);
-        lines.push(&line[..cut]);
-        line = &line[cut..];
-    }
-    lines.push(line);
+/// A line cut at `width` octets, never inside a character; an empty one is a line as well.
+fn folded(line: &str, width: usize) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        if line.len() <= width {
+            return Some(line);
+        }
+        let (first, later) = line.split_at(line.floor_char_boundary(width));
+        rest = Some(later);
+        Some(first)
+    })
 }
 
 /// In one line, as logs and reports show it.
@@ -168,6 +179,10 @@ mod tests {
 
     #[test]
     fn statuses_are_read_back() {
+        for (class, subject, detail) in [(2, 0, 0), (5, 7, 26), (4, 999, 100), (5, 10, 9)] {
+            let status = EnhancedStatus { class, subject, detail };
+            assert_eq!(status.octets(), status.to_string().len());
+        }
         assert_eq!(EnhancedStatus::parse("5.7.26").unwrap().to_string(), "5.7.26");
         for bad in ["", "5", "5.7", "3.1.1", "5.1234.1", "5.a.1", "5.1.1.1"] {
             assert_eq!(EnhancedStatus::parse(bad), None, "{bad}");

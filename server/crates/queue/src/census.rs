@@ -151,10 +151,13 @@ struct Groups {
 
 impl Groups {
     fn tally(&mut self, name: &str, limit: usize) -> &mut Tally {
-        if self.named.contains_key(name) || self.named.len() < limit {
-            return self.named.entry(name.into()).or_default();
+        if !self.named.contains_key(name) {
+            if self.named.len() >= limit {
+                return &mut self.rest;
+            }
+            self.named.insert(name.into(), Tally::default());
         }
-        &mut self.rest
+        self.named.get_mut(name).unwrap_or(&mut self.rest)
     }
 
     fn take(&mut self, name: &str, arrived: Timestamp, is_held: bool) {

@@ -3,6 +3,8 @@
 mod extended;
 mod paths;
 
+use std::borrow::Cow;
+
 use model::{ForwardPath, MailboxError, Param, ReversePath};
 
 pub use extended::{ClientAttributes, Known};
@@ -98,8 +100,8 @@ impl Command {
         }
         let line = line.trim_end_matches([' ', '\t']);
         let end = line.find([' ', '\t']).unwrap_or(line.len());
-        let (verb, argument) = (line[..end].to_ascii_uppercase(), line[end..].trim_start());
-        match verb.as_str() {
+        let (verb, argument) = (in_upper_case(&line[..end]), line[end..].trim_start());
+        match &*verb {
             "HELO" => Ok(Self::Helo { name: host_name(argument)? }),
             "EHLO" => Ok(Self::Ehlo { name: host_name(argument)? }),
             "LHLO" => Ok(Self::Lhlo { name: host_name(argument)? }),
@@ -143,6 +145,11 @@ fn host_name(argument: &str) -> Result<String, CommandError> {
         _ if argument.len() > 255 => Err(CommandError::Syntax("the host name is longer than 255 octets")),
         _ => Ok(argument.to_owned()),
     }
+}
+
+fn in_upper_case(verb: &str) -> Cow<'_, str> {
+    let is_upper = !verb.bytes().any(|octet| octet.is_ascii_lowercase());
+    if is_upper { Cow::Borrowed(verb) } else { Cow::Owned(verb.to_ascii_uppercase()) }
 }
 
 #[cfg(test)]
