@@ -80,8 +80,15 @@ fn every_command_in_the_book_runs_or_says_why_it_does_not() {
 fn the_other_papers_have_no_command_that_nobody_runs() {
     let mut faults = Vec::new();
     // The README is walked in `readme`.
-    for name in ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        let text = fs::read_to_string(root().join(name)).expect("a paper");
+    let mut papers = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "wit/README.md"]
+        .map(|name| root().join(name))
+        .to_vec();
+    for folder in fs::read_dir(root().join("plugins")).expect("the plugins") {
+        papers.extend(Some(folder.expect("an entry").path().join("README.md")).filter(|page| page.is_file()));
+    }
+    for name in papers {
+        let text = fs::read_to_string(&name).expect("a paper");
+        let name = name.display();
         for block in blocks(&text) {
             match block.is_run() {
                 Ok(false) => {}

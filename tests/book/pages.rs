@@ -48,7 +48,7 @@ pub(super) fn blocks(page: &str) -> Vec<Block> {
 }
 
 /// What a block of code is not: something to be typed.
-const NOT_TYPED: [&str; 6] = ["json", "text", "toml", "toml check", "wit", "yaml"];
+const NOT_TYPED: [&str; 8] = ["c", "js", "json", "text", "toml", "toml check", "wit", "yaml"];
 
 impl Block {
     /// Whether it is to be typed, and is run. `<!-- not run: why -->` in the line before keeps it from that.
