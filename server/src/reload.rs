@@ -86,6 +86,14 @@ impl Reloader {
         done
     }
 
+    /// The same as a task of its own: whoever asks may go away meanwhile, and a change is never half made.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub(crate) async fn ask(self: Arc<Self>) -> Result<Reloaded, String> {
+        to_its_end(async move { self.reload().await }).await
+    }
+
     /// What came of the last one.
     pub(crate) fn last(&self) -> Option<LastReload> {
         self.last.lock().clone()
@@ -148,6 +156,13 @@ impl Reloader {
         tracing::info!("the configuration was read again");
         Ok(Reloaded { refused, needs_restart, opened: named(&moved.opened), closed: named(&moved.closed) })
     }
+}
+
+/// Runs as a task, which goes on when this future is dropped.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
+    tokio::spawn(work).await.map_err(|error| error.to_string())?
 }
 
 /// Logs why the file that was read changes nothing.
@@ -244,5 +259,20 @@ mod tests {
         let many =
             config("[dns]\nretries = 1\n[outbound.limits]\ndeliveries = 3\n[queue]\nmax-entries = 4\n");
         assert_eq!(needs_restart(&old, &many).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_goes_on_when_whoever_asked_is_gone() {
+        let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+        let (done, hears) = tokio::sync::oneshot::channel();
+        let asked = to_its_end(async move {
+            waits.await.map_err(|error| error.to_string())?;
+            done.send(()).map_err(|()| "nobody hears".to_owned())
+        });
+        // Asked for, and given up at once.
+        let nothing = tokio::time::timeout(std::time::Duration::ZERO, asked).await;
+        assert!(nothing.is_err());
+        go_on.send(()).unwrap();
+        hears.await.unwrap();
     }
 }

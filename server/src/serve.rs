@@ -280,10 +280,7 @@ async fn run(mut config: Config, bound: Bound, store: Arc<DiskStore>) -> Result<
         plugins,
         milters,
         inbound: Arc::clone(&inbound),
-        reload: Arc::new(move || {
-            let reloader = Arc::clone(&for_socket);
-            Box::pin(async move { reloader.reload().await })
-        }),
+        reload: Arc::new(move || Box::pin(Arc::clone(&for_socket).ask())),
         restart: Arc::new(move || Box::pin(Arc::clone(&again).ask())),
         outlook: admin::Outlook {
             last_reload: Arc::new(move || for_status.last()),
