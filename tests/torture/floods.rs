@@ -150,9 +150,9 @@ fn write_without_end(writers: usize, octets: usize, budget: &str) -> (u64, u64) 
 }
 
 /// KiB that the server may take, with so many writers and so many KiB for content: twice those, behind which all goes to the disk; for
-/// each session a piece of 8 KiB that waits for it, and 32 KiB of its own; and 32 MiB for the threads that write, and what allocators keep.
+/// each session a piece of 8 KiB that waits for it, and 12 KiB of its own; and 32 MiB for the threads that write, and what allocators keep.
 fn bound(before: u64, writers: usize, budget: u64) -> u64 {
-    before + 2 * budget + (8 + 32) * writers as u64 + (32 << 10)
+    before + 2 * budget + (8 + 12) * writers as u64 + (32 << 10)
 }
 
 #[test]

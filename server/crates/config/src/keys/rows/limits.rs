@@ -113,7 +113,7 @@ pub(super) const LIMITS: Section = Section {
             SIZE,
             "\"128 MiB\"",
             "Octets of messages that all sessions hold in memory; over it they go to the disk as they arrive, beyond 16 KiB of each; over \
-             twice it all of them do, and MAIL is answered 452 4.3.1. Beside it a session takes up to 40 KiB of its own, without TLS and plugins.",
+             twice it all of them do, and MAIL is answered 452 4.3.1. Beside it a session takes up to 20 KiB of its own, without TLS and plugins, and as much again while a sender is checked.",
         ),
         key(
             "relay-grants",
