@@ -133,8 +133,9 @@ fn rounds_of_all_kinds_in_any_order() {
             if kind.needs_disk() && world.disk.is_none() {
                 continue;
             }
-            let outcome = kind.round(&mut world);
             done += 1;
+            println!("round {done}: {}", kind.name());
+            let outcome = kind.round(&mut world);
             report.add(done, seed, kind, &outcome);
             report.write(&target_dir().join("torture"));
         }

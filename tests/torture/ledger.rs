@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::harness::{Received, Setup, proved};
 
@@ -12,8 +13,8 @@ pub(super) struct Promise {
     pub(super) id: String,
     pub(super) queue_id: String,
     pub(super) recipients: Vec<&'static str>,
-    /// Crashes that it has lived through; each may have cost a record of what was delivered.
-    pub(super) crashes: usize,
+    /// Crashes before it began: those since may each have cost a record of what was delivered.
+    pub(super) crashes_before: usize,
 }
 
 /// What became of a recipient.
@@ -24,12 +25,27 @@ pub(super) struct Fate {
 }
 
 /// What was promised, shared with those who send.
-pub(super) type Promises = Arc<Mutex<Vec<Promise>>>;
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    list: Mutex<Vec<Promise>>,
+    crashes: AtomicUsize,
+}
+
+impl Promises {
+    pub(super) fn list(&self) -> MutexGuard<'_, Vec<Promise>> {
+        self.list.lock().expect("the promises")
+    }
+
+    /// Crashes so far. Read before a message begins: its 250 may be heard when the server that gave it is dead already.
+    pub(super) fn crashes(&self) -> usize {
+        self.crashes.load(Ordering::SeqCst)
+    }
+}
 
 /// All that is known.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) promises: Promises,
+    pub(super) promises: Arc<Promises>,
     fates: BTreeMap<(String, String), Fate>,
     /// Files of mailboxes that were read.
     seen: HashSet<PathBuf>,
@@ -52,12 +68,18 @@ impl Ledger {
         }
     }
 
+    /// What is new in a mailbox, which is taken out of it, lest many rounds fill the disk. A file that is back after a power cut is known.
     fn new_files(&mut self, folder: &Path) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
         let paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
         let new = paths.into_iter().filter(|path| self.seen.insert(path.clone()));
-        new.map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("a message")).into_owned())
-            .collect()
+        new.map(|path| {
+            let octets = std::fs::read(&path).expect("a message");
+            // A disk that can only be read keeps it.
+            let _ = std::fs::remove_file(&path);
+            String::from_utf8_lossy(&octets).into_owned()
+        })
+        .collect()
     }
 
     /// A report of failure has the header of the message that it is about, and its recipients.
@@ -86,7 +108,7 @@ impl Ledger {
 
     /// Recipients that were promised and have neither a copy nor a report.
     pub(super) fn open(&self) -> Vec<(Promise, &'static str)> {
-        let promises = self.promises.lock().expect("the promises");
+        let promises = self.promises.list();
         let mut open = Vec::new();
         for promise in promises.iter() {
             let without = |to: &&&str| self.of(&promise.id, to) == Fate::default();
@@ -97,7 +119,7 @@ impl Ledger {
 
     /// A crash: what was delivered shortly before may be delivered again.
     pub(super) fn crashed(&self) {
-        self.promises.lock().expect("the promises").iter_mut().for_each(|promise| promise.crashes += 1);
+        self.promises.crashes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// More copies or reports than one, all told, as far as crashes explain them.
@@ -105,14 +127,15 @@ impl Ledger {
     /// A crash costs the record of a delivery at the most: one more copy. It costs that of a failure as well, which is then reported anew,
     /// by a message that may itself be delivered once more with each crash that follows.
     pub(super) fn duplicates(&self) -> usize {
-        let promises = self.promises.lock().expect("the promises");
+        let promises = self.promises.list();
         let mut duplicates = 0;
-        for Promise { id, recipients, crashes, .. } in promises.iter() {
+        for Promise { id, recipients, crashes_before, .. } in promises.iter() {
+            let crashes = self.promises.crashes() - crashes_before;
             for to in recipients {
                 let Fate { copies, reports } = self.of(id, to);
                 let (most_copies, most_reports) = (crashes + 1, (crashes + 1) * (crashes + 2) / 2);
                 let explained = copies <= most_copies && reports <= most_reports;
-                let is_either = *crashes > 0 || copies == 0 || reports == 0;
+                let is_either = crashes > 0 || copies == 0 || reports == 0;
                 assert!(
                     explained && is_either,
                     "{id} for {to}: {copies} copies, {reports} reports, {crashes} crashes"
@@ -124,7 +147,7 @@ impl Ledger {
     }
 
     pub(super) fn promised(&self) -> usize {
-        self.promises.lock().expect("the promises").len()
+        self.promises.list().len()
     }
 
     /// Copies and reports, all told; those of messages that were not promised as well.

@@ -36,7 +36,7 @@ impl Traffic {
         pause: Duration,
         label: &str,
         seed: u64,
-        promises: &Promises,
+        promises: &Arc<Promises>,
     ) -> Self {
         let (stop, refusals) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let clients = (0..clients)
@@ -77,7 +77,7 @@ struct Client {
     rng: StdRng,
     stop: Arc<AtomicBool>,
     refusals: Arc<AtomicUsize>,
-    promises: Promises,
+    promises: Arc<Promises>,
 }
 
 impl Client {
@@ -118,6 +118,7 @@ impl Client {
                 recipients.push(to);
             }
         }
+        let crashes_before = self.promises.crashes();
         self.taken(smtp.tries("MAIL FROM:<bob@example.org>")?.code, 250)?;
         for to in &recipients {
             self.taken(smtp.tries(&format!("RCPT TO:<{to}>"))?.code, 250)?;
@@ -129,8 +130,8 @@ impl Client {
         let reply = smtp.next_reply()?;
         self.taken(reply.code, 250)?;
         let queue_id = reply.text.rsplit(' ').next().expect("an id").to_owned();
-        let promise = Promise { id: id.to_owned(), queue_id, recipients, crashes: 0 };
-        self.promises.lock().expect("the promises").push(promise);
+        let promise = Promise { id: id.to_owned(), queue_id, recipients, crashes_before };
+        self.promises.list().push(promise);
         Some(())
     }
 

@@ -38,6 +38,8 @@ pub(super) struct World {
     rounds: u32,
     /// What servers logged that are gone.
     log: String,
+    /// Bits were flipped in this life. What is read later, from a message that waited or once the index is gone, is set aside later.
+    pub(super) has_flipped_bits: bool,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             seed,
             rounds: 0,
             log: String::new(),
+            has_flipped_bits: false,
         };
         world.directs_hop();
         world
