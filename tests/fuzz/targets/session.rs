@@ -78,6 +78,7 @@ fn channel(choice: u16) -> Channel {
 fn look_at_content(choice: u16, peer: &Peer) {
     let limit = options(choice).limits.message_size as usize;
     let (mut binary, mut begun, mut closed) = (false, false, false);
+    let mut messages = peer.messages.iter();
     for event in &peer.events {
         assert!(!closed, "{event:?} after the end");
         match event {
@@ -95,7 +96,7 @@ fn look_at_content(choice: u16, peer: &Peer) {
             _ => {}
         }
         if let Event::Message = event {
-            let content = &peer.messages[peer.messages.len() - 1];
+            let content = messages.next().expect("its content");
             assert!(binary || !has_bare_newline(content));
         }
     }
